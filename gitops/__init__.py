@@ -1,0 +1,1 @@
+"""The environment repository: releases, holds and approvals as commits."""

@@ -1,0 +1,1 @@
+"""slipway: the shared words — values, rules and errors that every floor speaks."""

@@ -1,0 +1,108 @@
+"""What a data scientist may write in model.yaml."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from slipway.duration import Duration
+from slipway.names import ModelName
+from slipway.threshold import Bound, Threshold, parse_threshold
+
+__all__ = ["ChampionGate", "Gates", "ModelSpec", "Promotion", "Scalar", "Serving", "SliceGate", "Train"]
+
+Scalar = bool | int | float | str
+# A Kubernetes quantity: 500m, 2, 4Gi.
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Train(_Section):
+    """How the model is trained and what the training pod needs."""
+
+    gpus: Annotated[int, Field(ge=0, le=64)] = 0
+    cpu: Quantity = "1"
+    memory: Quantity = "2Gi"
+    ephemeral_storage: Quantity = "2Gi"
+    timeout: Duration = timedelta(hours=1)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    params: dict[str, Scalar] = Field(default_factory=dict)
+
+
+class ChampionGate(_Section):
+    """The candidate may lose at most `margin` of `metric` against what the first environment serves now."""
+
+    metric: str | None = None  # the task's first metric when left out
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
+class SliceGate(_Section):
+    """A limit that every value of a slice column must meet."""
+
+    threshold: Bound
+    metric: str | None = None  # the task's first metric when left out
+    min_samples: Annotated[int, Field(ge=1)] = 30
+
+
+class Gates(BaseModel):
+    """Absolute limits by metric name, and beside them `champion` and `slices`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Bound]
+
+    champion: ChampionGate = ChampionGate()
+    slices: dict[str, SliceGate] = Field(default_factory=dict)
+
+    @field_validator("slices", mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {k: {"threshold": parse_threshold(v)} if isinstance(v, str) else v for k, v in value.items()}
+        return value
+
+    @property
+    def metrics(self) -> dict[str, Threshold]:
+        """Absolute limits by metric name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Serving(_Section):
+    """How Triton serves the model, and the limits that the serving gate measures."""
+
+    max_batch: Annotated[int, Field(ge=1, le=4096)] = 32
+    max_queue_delay_us: Annotated[int, Field(ge=0, le=10_000_000)] = 500
+    instances: Annotated[int, Field(ge=1, le=64)] = 1
+    tolerance: Annotated[float, Field(gt=0, le=0.1)] = 1e-4  # largest absolute difference from PyTorch's answers
+    p95_ms: Bound | None = None
+
+
+class Promotion(_Section):
+    """What must be seen in an environment before the version may go on to the next one."""
+
+    min_requests: Annotated[int, Field(ge=1)] = 500
+    soak: Duration = timedelta(minutes=10)
+    error_ratio: Bound = Threshold("<=", 0.001)
+    p95_ms: Bound | None = None
+    replay: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    approval: Literal["pull-request", "automatic"] = "pull-request"
+    rollback: Literal["automatic", "off"] = "automatic"
+
+
+class ModelSpec(_Section):
+    """One model.yaml, whole."""
+
+    name: ModelName
+    task: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    classes: list[str] | None = None  # names of the labels, in order of their number
+    train: Train = Train()
+    gates: Gates = Gates()
+    serving: Serving = Serving()
+    promotion: Promotion = Promotion()

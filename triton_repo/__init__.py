@@ -1,0 +1,1 @@
+"""The Triton model repository: immutable versions, their store, and the server that loads them."""
