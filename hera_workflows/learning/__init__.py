@@ -1,0 +1,1 @@
+"""Learning: task types, the training context, export, evaluation, gates and the report. Torch lives here alone."""

@@ -1,0 +1,1 @@
+"""The local runner: executes a rendered Argo Workflow on this machine."""

@@ -1,0 +1,1 @@
+"""The one-machine platform: real git, real Triton, real Prometheus, started and stopped by two commands."""

@@ -1,0 +1,159 @@
+"""Where everything is: from flags, else the environment, else the one-machine platform's folder.
+
+Light on purpose: every command imports this.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slipway.errors import Misconfigured
+
+__all__ = ["Platform", "Server", "Settings", "find_home", "read_platform", "settings"]
+
+HOME_NAME = ".slipway"
+
+
+class Server(BaseModel):
+    """One environment's Triton on this machine; every port is on 127.0.0.1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+
+
+class Platform(BaseModel):
+    """The content of platform.json: what `slipway up` started."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path
+    prometheus_port: int
+    servers: list[Server]
+
+    @property
+    def source_repo(self) -> Path:
+        """The bare repository that people push models to."""
+        return self.home / "source.git"
+
+    @property
+    def env_repo(self) -> Path:
+        """The bare environment repository."""
+        return self.home / "env.git"
+
+    @property
+    def store(self) -> Path:
+        """The model store."""
+        return self.home / "store"
+
+    @property
+    def workspace(self) -> Path:
+        """The volume that the steps of one run share."""
+        return self.home / "workspace"
+
+    @property
+    def signing_key(self) -> Path:
+        """The private key of publish (PEM, P-256)."""
+        return self.home / "keys" / "signing.key"
+
+    @property
+    def verify_key(self) -> Path:
+        """The public key of everybody who reads the store (PEM)."""
+        return self.home / "keys" / "signing.pub"
+
+    @property
+    def secret_file(self) -> Path:
+        """The secret of Triton's model control APIs."""
+        return self.home / "keys" / "control.secret"
+
+    @property
+    def prometheus_url(self) -> str:
+        """Where Prometheus answers."""
+        return f"http://127.0.0.1:{self.prometheus_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What commands and steps are pointed at; None where nobody said."""
+
+    home: Path | None
+    platform: Platform | None
+    store: str | None
+    env_repo: str | None
+    source_repo: str | None
+    prometheus: str | None
+    verify_key: Path | None
+
+    def need(self, name: str) -> str:
+        """The setting of that name (`store`, `env_repo`, …); raises Misconfigured when nobody gave it."""
+        value = getattr(self, name)
+        if value is None:
+            raise Misconfigured(
+                f"{_VARIABLES[name]} is unset and there is no {HOME_NAME}/ here or above; "
+                f"set it, or run `slipway up` in your project first"
+            )
+        return str(value)
+
+    def need_platform(self) -> Platform:
+        """The running platform; raises Misconfigured when there is none."""
+        if self.platform is None:
+            raise Misconfigured(f"no {HOME_NAME}/platform.json here or above; run `slipway up`, or give --home")
+        return self.platform
+
+
+_VARIABLES = {
+    "store": "MODEL_STORE",
+    "env_repo": "ENV_REPO",
+    "source_repo": "SOURCE_REPO",
+    "prometheus": "PROMETHEUS_URL",
+    "verify_key": "VERIFY_KEY",
+    "home": "SLIPWAY_HOME",
+}
+
+
+def find_home(given: Path | None = None) -> Path | None:
+    """The platform's folder: the given one, else SLIPWAY_HOME, else the nearest .slipway/ at or above this folder."""
+    if given is not None:
+        return given.absolute()
+    if named := os.environ.get("SLIPWAY_HOME"):
+        return Path(named).absolute()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / HOME_NAME / "platform.json").is_file():
+            return folder / HOME_NAME
+    return None
+
+
+def read_platform(home: Path) -> Platform | None:
+    """What platform.json in `home` says; None without one; raises Misconfigured if it cannot be read."""
+    path = home / "platform.json"
+    try:
+        return Platform.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise Misconfigured(f"{path} cannot be read ({error}); remove it and run `slipway up` again") from None
+
+
+def settings(home: Path | None = None) -> Settings:
+    """Read the environment and the platform's folder once."""
+    found = find_home(home)
+    platform = read_platform(found) if found else None
+    get = os.environ.get
+    verify_key = get("VERIFY_KEY")
+    return Settings(
+        home=found,
+        platform=platform,
+        store=get("MODEL_STORE") or (str(platform.store) if platform else None),
+        env_repo=get("ENV_REPO") or (str(platform.env_repo) if platform else None),
+        source_repo=get("SOURCE_REPO") or (str(platform.source_repo) if platform else None),
+        prometheus=get("PROMETHEUS_URL") or (platform.prometheus_url if platform else None),
+        verify_key=Path(verify_key) if verify_key else (platform.verify_key if platform else None),
+    )

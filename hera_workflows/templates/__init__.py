@@ -1,0 +1,1 @@
+"""The WorkflowTemplates, built with Hera: steps, images, resources, retries; no logic."""
