@@ -84,7 +84,7 @@ def slipway(ctx: click.Context, home: Path | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 wrong usage, 65 refused, 75 try again, 78 change a setting, 130 Ctrl-C."""
+    """Run the command line and exit: 0 done, 2 usage, 65 refused, 75 try again, 78 settings, 130 Ctrl-C."""
     # Errors are one line on standard error, so that standard output stays fit for scripts.
     code: Any = 0
     try:
