@@ -1,0 +1,41 @@
+# Every target sets up what it needs: uv, the locked environment, Prometheus.
+SHELL := /bin/sh
+UV := scripts/uv
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint bench render clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is newer than the lock file only after a sync that succeeded.
+.venv/.synced: pyproject.toml uv.lock
+	@$(UV) sync --locked --all-extras --group dev
+	@touch $@
+
+setup: .venv/.synced  ## Install everything that is locked, and Prometheus.
+	@$(PYTHON) -m hera_workflows.platform.prometheus
+
+demo: setup  ## The main job: real pushes go the whole way to production (KEEP=1 leaves it running).
+	@$(PYTHON) -m hera_workflows.platform.demo
+
+lint: .venv/.synced  ## Format, lint, types and floors.
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+test: setup lint  ## Everything that must hold: lint, types, floors and every test.
+	@.venv/bin/pytest
+
+test-fast: setup  ## The tests that take less than a few seconds each.
+	@.venv/bin/pytest -m "not slow"
+
+bench: setup  ## The figures of docs/performance.md, each against its named alternative.
+	@$(PYTHON) -m bench
+
+render: .venv/.synced  ## Write the workflow manifests to deploy/ again.
+	@.venv/bin/slipway render
+
+clean:  ## Remove what make installed and built here.
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo
