@@ -95,6 +95,13 @@ class Promotion(_Section):
     approval: Literal["pull-request", "automatic"] = "pull-request"
     rollback: Literal["automatic", "off"] = "automatic"
 
+    @field_validator("error_ratio", "p95_ms")
+    @classmethod
+    def _upper_limit(cls, value: Threshold | None) -> Threshold | None:
+        if value is not None and value.comparison != "<=":
+            raise ValueError(f'"{value}" would ask for bad service; write "<= {value.value:g}"')
+        return value
+
 
 class ModelSpec(_Section):
     """One model.yaml, whole."""

@@ -1,0 +1,141 @@
+"""Decide what to do next with one released version: wait, ask, merge, roll back, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from slipway.environments import Freeze, Hold
+from slipway.judge import Judgement
+from slipway.spec import Promotion
+from slipway.verdict import Outcome, Verdict
+from slipway.version import ModelVersion
+
+__all__ = ["Merge", "Nothing", "Open", "Rollback", "Situation", "Step", "Target", "Wait", "next_step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Time or traffic will settle it; look again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Ask for the promotion into `environment`."""
+
+    environment: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Merge the open request into `environment`; no person is needed."""
+
+    environment: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Take the version out of the environment that it was judged in, and hold it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """It is done, or a person has to act; looking again changes nothing."""
+
+    reason: str
+
+
+Step = Wait | Open | Merge | Rollback | Nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The next environment, as it stands for this model."""
+
+    environment: str
+    accepts: Literal["direct", "pull-request"]
+    serves: ModelVersion | None  # what is released there
+    hold: Hold | None  # on this version
+    freeze: Freeze | None  # that covers now
+    left: bool  # this version was released there once and is not any more: somebody took it out
+    request_open: bool  # for exactly this version
+    refused: str | None  # why a person closed the request for this version, if one did
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One version where it is released, what was seen of it, and where it may go."""
+
+    environment: str
+    version: ModelVersion
+    policy: Promotion
+    validation: Outcome
+    judgement: Judgement
+    hold: Hold | None  # on this version, in the environment that serves it
+    target: Target | None  # None: this is the last environment
+
+
+def next_step(now: Situation) -> Step:
+    """The one thing to do. Only FAIL rolls back, only PASS promotes, and a version never replaces a newer one.
+
+    Rollbacks are never frozen. An INCONCLUSIVE validation is never merged without a person.
+    """
+    if now.judgement.verdict is Verdict.FAIL:
+        return _after_failure(now)
+    if now.target is None:
+        if now.judgement.verdict is Verdict.PASS:
+            return Nothing(f"{now.environment} is the last environment")
+        return Wait(now.judgement.reason)
+    if (settled := _settled(now.version, now.target)) is not None:
+        return settled
+    if now.judgement.verdict is not Verdict.PASS:
+        return Wait(now.judgement.reason)
+    return _forward(now, now.target)
+
+
+def _after_failure(now: Situation) -> Step:
+    if now.hold is not None:
+        return Nothing(f"held already, but still released: there is no good version before it in {now.environment}")
+    if now.policy.rollback == "off":
+        return Nothing(f"model.yaml says rollback: off; run `slipway rollback {now.environment} {now.version.name}`")
+    return Rollback(now.judgement.reason)
+
+
+def _settled(version: ModelVersion, target: Target) -> Nothing | None:
+    if target.serves == version:
+        return Nothing(f"{target.environment} has it already")
+    if target.hold is not None:
+        return Nothing(
+            f"held in {target.environment}: {target.hold.reason}; "
+            f"`slipway release-hold {target.environment} {version.name} {version.number}` lets it go on"
+        )
+    if target.left:
+        return Nothing(f"{target.environment} had it and somebody took it out; release a new version")
+    if target.serves is not None and target.serves.number >= version.number:
+        return Nothing(f"{target.environment} has {target.serves}; only newer versions follow by themselves")
+    if target.refused is not None:
+        return Nothing(f"refused for {target.environment}: {target.refused}")
+    return None
+
+
+def _forward(now: Situation, target: Target) -> Step:
+    if target.freeze is not None:
+        until = f"until {target.freeze.until:%Y-%m-%d %H:%M %Z}" if target.freeze.until else "until it is lifted"
+        return Wait(f"{target.environment} is frozen {until}: {target.freeze.reason}")
+    if not target.request_open:
+        return Open(target.environment, now.judgement.reason)
+    if now.validation is not Outcome.PASS:
+        return Nothing(
+            f"validation was {now.validation}, so a person decides: "
+            f"`slipway approve {target.environment} {now.version.name}`"
+        )
+    # An environment that accepts direct releases asks for no approval, whatever the model's policy is elsewhere.
+    if target.accepts == "direct" or now.policy.approval == "automatic":
+        return Merge(target.environment, now.judgement.reason)
+    return Nothing(f"waits for approval: `slipway approve {target.environment} {now.version.name}`")
