@@ -1,0 +1,117 @@
+"""What must lie in the platform's folder before anything can run: repositories, keys, store, hooks."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hera_workflows.platform.files import write
+from slipway.errors import Misconfigured, TryAgain
+
+__all__ = ["BRANCH", "STOPPED", "clean_environment", "create", "git"]
+
+BRANCH = "main"
+# Exists while nobody wants the platform to run; hooks then start nothing.
+STOPPED = "stopped"
+
+_CONFIG = {
+    "receive.advertisePushOptions": "true",  # git push -o nowait
+    "receive.denyDeletes": "false",
+    "receive.denyNonFastForwards": "false",  # people may rewrite their branch; the env repo says no below
+    "core.logAllRefUpdates": "true",  # one reflog entry a push: the name of its workflow
+    "uploadpack.allowFilter": "true",
+    "uploadpack.allowAnySHA1InWant": "true",
+    "gc.auto": "0",  # git gc in the middle of a push would print and take seconds
+}
+
+
+def create(home: Path) -> None:
+    """Make the folder whole; what is there already stays. Raises Misconfigured if it cannot be written."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)
+        # The folder lies inside somebody's project; `git add .` there must not pick it up.
+        write(home / ".gitignore", b"*\n")
+        for name in ("store", "workspace", "servers", "workflows", "keys"):
+            (home / name).mkdir(mode=0o700, exist_ok=True)
+        secret = home / "keys" / "control.secret"
+        if not secret.is_file():
+            write(secret, secrets.token_hex(32).encode(), mode=0o600)
+    except OSError as error:
+        raise Misconfigured(f"{home} cannot be written ({error.strerror}); choose another folder with --home") from None
+    _keys(home / "keys")
+    _repository(home / "source.git", {})
+    _repository(home / "env.git", {"receive.denyNonFastForwards": "true", "receive.denyDeletes": "false"})
+    _hooks(home)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what git tells its hooks: GIT_DIR would point every git at the wrong repo."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
+def git(repository: Path, *arguments: str) -> str:
+    """The output of a git command in that repository; raises TryAgain with git's last line when it fails."""
+    done = subprocess.run(
+        ["git", "-C", str(repository), *arguments],
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise TryAgain(f"git {arguments[0]} in {repository} failed: {said[0]}")
+    return done.stdout
+
+
+def _keys(folder: Path) -> None:
+    from triton_repo.signing import generate_keys
+
+    if (folder / "signing.key").is_file() and (folder / "signing.pub").is_file():
+        return
+    # A pair appears together: a new private key beside an old public one would refuse every version.
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        private, public = Path(scratch) / "signing.key", Path(scratch) / "signing.pub"
+        generate_keys(private, public)
+        private.chmod(0o600)
+        public.replace(folder / "signing.pub")
+        private.replace(folder / "signing.key")
+
+
+def _repository(path: Path, config: dict[str, str]) -> None:
+    if not (path / "HEAD").is_file():
+        # Built beside its place and renamed: `git config` killed halfway leaves a lock file behind.
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        git(scratch, "init", "-q", "--bare", f"--initial-branch={BRANCH}", "--template=")
+        for name, value in {**_CONFIG, **config}.items():
+            git(scratch, "config", name, value)
+        scratch.rename(path)
+    for left in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _hooks(home: Path) -> None:
+    refusal = f"slipway: the platform in {home} is stopped; run `slipway up`, then push again"
+    stopped = f"if [ -e {shlex.quote(str(home / STOPPED))} ]; then echo {shlex.quote(refusal)} >&2; exit 1; fi\n"
+    scripts = {
+        "source.git/hooks/pre-receive": "#!/bin/sh\n" + stopped,
+        "source.git/hooks/post-receive": _script("hera_workflows.platform.event", home),
+        "env.git/hooks/post-receive": _script("hera_workflows.platform.environment_event", home),
+    }
+    for name, content in scripts.items():
+        write(home / name, content.encode(), mode=0o755)
+
+
+def _script(module: str, home: Path) -> str:
+    # The absolute interpreter and -I: whatever PATH or PYTHONPATH the pusher has, the hook runs this slipway.
+    words = [sys.executable, "-I", "-m", module, str(home)]
+    return "#!/bin/sh\nexec " + " ".join(shlex.quote(word) for word in words) + "\n"

@@ -1,0 +1,96 @@
+"""Which living processes belong to a platform, and how are they all stopped?
+
+Every process that a platform starts carries a mark in its environment, and its children inherit it. So nothing is
+lost when somebody is killed between starting a process and writing down its pid, and a recycled pid is never taken
+for ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
+
+__all__ = ["belonging", "marked", "marks", "start", "stop"]
+
+HOME, ROLE = "SLIPWAY_PLATFORM", "SLIPWAY_ROLE"
+
+
+def marks(home: Path, role: str) -> dict[str, str]:
+    """The environment variables that mark a process as `role` of the platform at `home`."""
+    return {HOME: str(home), ROLE: role}
+
+
+@contextlib.contextmanager
+def marked(home: Path, role: str) -> Iterator[None]:
+    """Mark every process that is started inside this block, by whatever library."""
+    before = {name: os.environ.get(name) for name in (HOME, ROLE)}
+    os.environ.update(marks(home, role))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def belonging(home: Path, role: str | None = None) -> list[psutil.Process]:
+    """Every living process of the platform at `home`, of that role only when one is given; never this process."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        # A process that ended meanwhile, or another user's, is not ours to see.
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            environment = process.environ()
+            if environment.get(HOME) == str(home) and role in (None, environment.get(ROLE)):
+                found.append(process)
+    return found
+
+
+def start(
+    arguments: Sequence[str], *, home: Path, role: str, log: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a detached process of the platform: its own session, its output appended to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=home,
+            env={**(os.environ if env is None else env), **marks(home, role)},
+        )
+
+
+def stop(home: Path, role: str | None = None, *, timeout: float = 20) -> int:
+    """End the platform's processes: SIGTERM, then SIGKILL after `timeout` seconds; returns how many there were.
+
+    Looks again afterwards, because a process may have started another one just before it ended.
+    """
+    import psutil
+
+    count = 0
+    while processes := belonging(home, role):
+        count += len(processes)
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, alive = psutil.wait_procs(processes, timeout=timeout)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(alive, timeout=timeout)
+    return count

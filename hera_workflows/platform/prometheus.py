@@ -1,0 +1,137 @@
+"""Which Prometheus watches the platform's servers, and is it running?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from hera_workflows.platform.files import write
+from hera_workflows.platform.processes import belonging, start, stop
+from hera_workflows.settings import Platform
+from slipway.errors import Misconfigured, TryAgain
+
+__all__ = ["answers", "configuration", "ensure_prometheus", "find_prometheus", "wait_for_prometheus"]
+
+ROLE = "prometheus"
+RELEASE = "prometheus-2.28.1.linux-amd64"
+ARCHIVE = f"https://github.com/prometheus/prometheus/releases/download/v2.28.1/{RELEASE}.tar.gz"
+SHA256 = "91dd91e13f30fe520e01175ca1027dd09a458d4421a584ba557ba88b38803f27"
+
+
+def configuration(platform: Platform) -> bytes:
+    """prometheus.yml: one target for each environment's Triton, scraped every second."""
+    import yaml
+
+    targets = [
+        {"targets": [f"127.0.0.1:{server.metrics_port}"], "labels": {"environment": server.environment}}
+        for server in platform.servers
+    ]
+    content = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [{"job_name": "triton", "static_configs": targets}],
+    }
+    return yaml.safe_dump(content, sort_keys=False).encode()
+
+
+def ensure_prometheus(platform: Platform) -> bool:
+    """Have a Prometheus on the platform's port that scrapes its servers; True when it had to be started.
+
+    Does not wait for it. Raises Misconfigured without a Prometheus binary.
+    """
+    folder = platform.home / "prometheus"
+    config, wanted = folder / "prometheus.yml", configuration(platform)
+    changed = not config.is_file() or config.read_bytes() != wanted
+    if changed:
+        write(config, wanted)
+    running = belonging(platform.home, ROLE)
+    if running and answers(platform.prometheus_port):
+        if changed:
+            running[0].send_signal(signal.SIGHUP)
+        return False
+    stop(platform.home, ROLE)
+    start(
+        [
+            str(find_prometheus()),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            "--storage.tsdb.retention.time=7d",
+            "--storage.tsdb.retention.size=512MB",
+            f"--web.listen-address=127.0.0.1:{platform.prometheus_port}",
+            "--log.level=warn",
+        ],
+        home=platform.home,
+        role=ROLE,
+        log=folder / "prometheus.log",
+    )
+    return True
+
+
+def answers(port: int) -> bool:
+    """Whether a Prometheus on that port says that it is ready for queries."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def wait_for_prometheus(platform: Platform, *, timeout: float = 30) -> None:
+    """Return once Prometheus is ready; raises TryAgain, with its last words, when it dies or takes too long."""
+    log = platform.home / "prometheus" / "prometheus.log"
+    deadline = time.monotonic() + timeout
+    while not answers(platform.prometheus_port):
+        if not belonging(platform.home, ROLE) or time.monotonic() > deadline:
+            last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise TryAgain(f"Prometheus did not get ready on port {platform.prometheus_port}: {last[0]} (see {log})")
+        time.sleep(0.05)
+
+
+def find_prometheus() -> Path:
+    """The Prometheus binary: on PATH, else installed with apt (as root), else a checked release archive.
+
+    Raises Misconfigured, saying how to install it, when none of the three ways is open.
+    """
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway" / RELEASE / "prometheus"
+    if found := shutil.which("prometheus"):
+        return Path(found)
+    if kept.is_file():
+        return kept
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", "prometheus"]):
+            subprocess.run(["apt-get", "-qq", *arguments], env=environment, timeout=300, check=False, **quiet)
+        if found := shutil.which("prometheus"):
+            return Path(found)
+    try:
+        return _download(kept)
+    except (urllib.error.URLError, OSError, tarfile.TarError) as error:
+        raise Misconfigured(
+            f"no prometheus on PATH, and {ARCHIVE} cannot be had ({error}); "
+            "install Prometheus 2.28 or later (apt-get install prometheus) and put it on PATH"
+        ) from None
+
+
+def _download(kept: Path) -> Path:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+        archive = Path(scratch) / "archive.tar.gz"
+        with urllib.request.urlopen(ARCHIVE, timeout=60) as answer, archive.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+        with archive.open("rb") as file:
+            seen = hashlib.file_digest(file, "sha256").hexdigest()
+        if seen != SHA256:
+            raise Misconfigured(f"{ARCHIVE} has sha256 {seen}, not {SHA256}; install Prometheus and put it on PATH")
+        with tarfile.open(archive) as tar:
+            tar.extract(f"{RELEASE}/prometheus", scratch, filter="data")
+        (Path(scratch) / RELEASE / "prometheus").replace(kept)
+    return kept

@@ -1,0 +1,99 @@
+"""How does the one-machine platform come to run, and stop?"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hera_workflows.packaged import packaged
+from hera_workflows.platform import home as folder
+from hera_workflows.platform import processes
+from hera_workflows.platform.files import lock, write
+from hera_workflows.platform.prometheus import ensure_prometheus, wait_for_prometheus
+from hera_workflows.platform.reconcile import Reconciled, reconcile
+from hera_workflows.platform.servers import choose_ports, ensure_server, wait_for_server
+from hera_workflows.settings import HOME_NAME, Platform, read_platform
+from slipway.errors import Misconfigured
+
+__all__ = ["down", "find_project", "up"]
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder at or above `start` that has a models/ folder; raises Misconfigured outside a project."""
+    for place in (start, *start.parents):
+        if (place / "models").is_dir():
+            return place
+    raise Misconfigured(
+        f"{start} is not inside a project (no models/ folder here or above); "
+        "write a first model with `slipway init NAME`, or give --project"
+    )
+
+
+def up(
+    project: Path,
+    home: Path | None = None,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    at: Callable[[str], None] = lambda point: None,
+) -> tuple[Platform, list[Reconciled]]:
+    """Start what does not run yet and reconcile once; may be killed anywhere and run again.
+
+    project: its envs/ seeds the environment repository, else the packaged environments do.
+    home: where everything lies; the project's .slipway/ when not given.
+    say: takes one line of progress. at: called at named points, for tests.
+    Raises Misconfigured (the folder, Prometheus, environments.yaml), TryAgain (a server does not get ready).
+    """
+    from gitops.environment_repo import read
+    from gitops.seed import seed
+
+    home = (home or project / HOME_NAME).absolute()
+    began = time.monotonic()
+    folder.create(home)
+    with lock(home / "up.lock", "slipway up or down", timeout=120):
+        at("folder")
+        environments = project / "envs"
+        seed(str(home / "env.git"), environments if environments.is_dir() else packaged("envs"))
+        at("seeded")
+        names = [environment.name for environment in read(str(home / "env.git")).environments.environments]
+        servers, prometheus_port = choose_ports(names, read_platform(home), home)
+        platform = Platform(home=home, prometheus_port=prometheus_port, servers=servers)
+        say(f"repositories, keys and store in {home}")
+        started = set()
+        for server in servers:
+            if ensure_server(platform, server):
+                started.add(server.environment)
+            at(f"triton {server.environment} started")
+        if ensure_prometheus(platform):
+            started.add("prometheus")
+        at("prometheus started")
+        for server in servers:
+            wait_for_server(platform, server)
+            how = "started" if server.environment in started else "already running"
+            say(f"{server.environment}: Triton {how} (http {server.http_port}, grpc {server.grpc_port})")
+        wait_for_prometheus(platform)
+        how = "started" if "prometheus" in started else "already running"
+        say(f"Prometheus {how} ({platform.prometheus_url})")
+        at("all ready")
+        # Last, so that nobody finds a platform that does not run.
+        write(home / "platform.json", platform.model_dump_json(indent=2).encode() + b"\n")
+        at("written down")
+        (home / folder.STOPPED).unlink(missing_ok=True)
+    at("wanted")
+    reconciled = reconcile(platform)
+    for one in reconciled:
+        serving = ", ".join(f"{result.model}" for result in one.results if result.state in ("ready", "unchanged"))
+        say(f"{one.environment}: serves {serving or 'nothing yet'}")
+    say(f"up in {time.monotonic() - began:.1f} s")
+    return platform, reconciled
+
+
+def down(home: Path, *, purge: bool = False) -> int:
+    """Stop every process of the platform, running workflows included; returns how many. Data stays unless `purge`."""
+    with lock(home / "up.lock", "slipway up or down", timeout=120):
+        write(home / folder.STOPPED, b"")
+        count = processes.stop(home)
+        if purge:
+            shutil.rmtree(home)
+    return count
