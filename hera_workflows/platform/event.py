@@ -108,7 +108,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         log = home / "workflows" / f"{name}.log"
         offset = log.stat().st_size if log.exists() else 0
         process = start(
-            workflow_command(platform, push, name), home=home, role=f"workflow {name}", log=log, env=clean_environment()
+            workflow_command(platform, push, name), home=home, role="workflow", log=log, env=clean_environment()
         )
         print(f"slipway: {name} is running; `slipway logs {name}` shows its steps", flush=True)
         if "nowait" in options:

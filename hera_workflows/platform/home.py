@@ -33,6 +33,8 @@ _CONFIG = {
 
 def create(home: Path) -> None:
     """Make the folder whole; what is there already stays. Raises Misconfigured if it cannot be written."""
+    from triton_repo.signing import generate_keys
+
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.chmod(0o700)
@@ -45,7 +47,7 @@ def create(home: Path) -> None:
             write(secret, secrets.token_hex(32).encode(), mode=0o600)
     except OSError as error:
         raise Misconfigured(f"{home} cannot be written ({error.strerror}); choose another folder with --home") from None
-    _keys(home / "keys")
+    generate_keys(home / "keys" / "signing.key", home / "keys" / "signing.pub")
     _repository(home / "source.git", {})
     _repository(home / "env.git", {"receive.denyNonFastForwards": "true", "receive.denyDeletes": "false"})
     _hooks(home)
@@ -71,20 +73,6 @@ def git(repository: Path, *arguments: str) -> str:
         said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise TryAgain(f"git {arguments[0]} in {repository} failed: {said[0]}")
     return done.stdout
-
-
-def _keys(folder: Path) -> None:
-    from triton_repo.signing import generate_keys
-
-    if (folder / "signing.key").is_file() and (folder / "signing.pub").is_file():
-        return
-    # A pair appears together: a new private key beside an old public one would refuse every version.
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        private, public = Path(scratch) / "signing.key", Path(scratch) / "signing.pub"
-        generate_keys(private, public)
-        private.chmod(0o600)
-        public.replace(folder / "signing.pub")
-        private.replace(folder / "signing.key")
 
 
 def _repository(path: Path, config: dict[str, str]) -> None:

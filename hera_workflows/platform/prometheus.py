@@ -106,10 +106,12 @@ def find_prometheus() -> Path:
     if kept.is_file():
         return kept
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for arguments in (["update"], ["install", "-y", "--no-install-recommends", "prometheus"]):
-            subprocess.run(["apt-get", "-qq", *arguments], env=environment, timeout=300, check=False, **quiet)
+            command = ["apt-get", "-qq", *arguments]
+            subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False
+            )
         if found := shutil.which("prometheus"):
             return Path(found)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hera_workflows.platform.files import lock
-from hera_workflows.platform.servers import ensure_server, model_folder, wait_for_server
+from hera_workflows.platform.servers import ensure_servers, model_folder
 from hera_workflows.settings import Platform, Server
 from slipway.errors import Misconfigured
 from slipway.version import ModelVersion
@@ -65,8 +65,7 @@ def _one(platform: Platform, server: Server, timeout: float, at: Callable[[str],
 
     name = server.environment
     with lock(platform.home / "servers" / f"{name}.lock", f"reconciling {name}", timeout=timeout * 2):
-        if ensure_server(platform, server):
-            wait_for_server(platform, server)
+        ensure_servers(platform, [server])
         at("server lives")
         # Read under the lock: of two pushes at once, whoever comes last serves the newest commit.
         snapshot = read(str(platform.env_repo))
@@ -77,7 +76,7 @@ def _one(platform: Platform, server: Server, timeout: float, at: Callable[[str],
             results = serve(
                 store,
                 control,
-                model_folder(platform, name),
+                model_folder(platform.home, name),
                 [*wanted, *kept],
                 verify_key=platform.verify_key,
                 timeout=timeout,

@@ -13,7 +13,7 @@ from hera_workflows.platform import processes
 from hera_workflows.platform.files import lock, write
 from hera_workflows.platform.prometheus import ensure_prometheus, wait_for_prometheus
 from hera_workflows.platform.reconcile import Reconciled, reconcile
-from hera_workflows.platform.servers import choose_ports, ensure_server, wait_for_server
+from hera_workflows.platform.servers import choose_ports, ensure_servers, running
 from hera_workflows.settings import HOME_NAME, Platform, read_platform
 from slipway.errors import Misconfigured
 
@@ -60,21 +60,15 @@ def up(
         servers, prometheus_port = choose_ports(names, read_platform(home), home)
         platform = Platform(home=home, prometheus_port=prometheus_port, servers=servers)
         say(f"repositories, keys and store in {home}")
-        started = set()
-        for server in servers:
-            if ensure_server(platform, server):
-                started.add(server.environment)
-            at(f"triton {server.environment} started")
-        if ensure_prometheus(platform):
-            started.add("prometheus")
+        prometheus_started = ensure_prometheus(platform)
         at("prometheus started")
+        started = ensure_servers(platform, servers)
+        at("servers live")
         for server in servers:
-            wait_for_server(platform, server)
             how = "started" if server.environment in started else "already running"
             say(f"{server.environment}: Triton {how} (http {server.http_port}, grpc {server.grpc_port})")
         wait_for_prometheus(platform)
-        how = "started" if "prometheus" in started else "already running"
-        say(f"Prometheus {how} ({platform.prometheus_url})")
+        say(f"Prometheus {'started' if prometheus_started else 'already running'} ({platform.prometheus_url})")
         at("all ready")
         # Last, so that nobody finds a platform that does not run.
         write(home / "platform.json", platform.model_dump_json(indent=2).encode() + b"\n")
@@ -93,7 +87,13 @@ def down(home: Path, *, purge: bool = False) -> int:
     """Stop every process of the platform, running workflows included; returns how many. Data stays unless `purge`."""
     with lock(home / "up.lock", "slipway up or down", timeout=120):
         write(home / folder.STOPPED, b"")
-        count = processes.stop(home)
+        count = processes.stop(home, "workflow")
+        for place in (home / "servers").glob("*/triton.json"):
+            if (triton := running(home, place.parent.name)) is not None:
+                count += 1
+                # Its own way of stopping also clears the shared memory of the models' processes.
+                triton.stop()
+        count += processes.stop(home)
         if purge:
             shutil.rmtree(home)
     return count
