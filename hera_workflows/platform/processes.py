@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def start(
     """Start a detached process of the platform: its own session, its output appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             list(arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -73,6 +74,10 @@ def start(
             cwd=home,
             env={**(os.environ if env is None else env), **marks(home, role)},
         )
+    # The kernel shows the new environment a moment after the program has begun; from here on the mark is seen.
+    while process.poll() is None and not Path(f"/proc/{process.pid}/environ").read_bytes():
+        time.sleep(0.001)
+    return process
 
 
 def stop(home: Path, role: str | None = None, *, timeout: float = 20) -> int:

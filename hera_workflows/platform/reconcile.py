@@ -98,5 +98,5 @@ def desired(snapshot: Snapshot, environment: str) -> tuple[list[ModelVersion], d
 
 def _served(store: ModelStore, control: TritonControl, models: set[str]) -> list[ModelVersion]:
     # A release.env edited into nonsense says nothing, least of all "stop serving": what runs keeps running.
-    ready = [entry for entry in control.index() if entry.model in models and entry.state == "READY"]
-    return [store.manifest(entry.model, int(entry.number)).version() for entry in ready]
+    ready = [(e.model, e.number) for e in control.index() if e.model in models and e.state == "READY"]
+    return [store.manifest(model, number).version() for model, number in ready if number is not None]

@@ -50,7 +50,7 @@ def ensure_servers(platform: Platform, servers: Iterable[Server]) -> set[str]:
 
 
 def choose_ports(names: Iterable[str], recorded: Platform | None, home: Path) -> tuple[list[Server], int]:
-    """Servers for the named environments, and Prometheus's port: where they run now, else the recorded ports if free."""
+    """Servers for the named environments, and Prometheus's port: as they run now, else as recorded if still free."""
     from triton_repo.server import free_ports
 
     known = {server.environment: server for server in recorded.servers} if recorded else {}

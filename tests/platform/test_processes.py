@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -44,7 +43,7 @@ def test_what_a_library_starts_inside_the_block_is_marked_and_the_block_leaves_n
         stop(tmp_path)
 
 
-def test_a_grandchild_whose_parent_was_killed_is_stopped_too(tmp_path):
+def test_a_grandchild_whose_parent_was_killed_is_stopped_too(tmp_path, wait_until):
     child = "import time; time.sleep(60)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     process = start([sys.executable, "-c", parent], home=tmp_path, role="parent", log=tmp_path / "log")
@@ -56,7 +55,7 @@ def test_a_grandchild_whose_parent_was_killed_is_stopped_too(tmp_path):
     assert not psutil.pid_exists(orphan.pid) or orphan.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_process_that_ignores_the_polite_signal_is_killed(tmp_path):
+def test_a_process_that_ignores_the_polite_signal_is_killed(tmp_path, wait_until):
     start(STUBBORN, home=tmp_path, role="stubborn", log=tmp_path / "log")
     wait_until(lambda: "ready" in (tmp_path / "log").read_text())
     assert stop(tmp_path, timeout=0.2) == 1
@@ -65,10 +64,3 @@ def test_a_process_that_ignores_the_polite_signal_is_killed(tmp_path):
 
 def test_stopping_where_nothing_runs_stops_nothing(tmp_path):
     assert stop(tmp_path) == 0
-
-
-def wait_until(condition, timeout=20.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
