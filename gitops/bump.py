@@ -1,0 +1,52 @@
+"""Put a published version into an environment that takes versions directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from gitops.edit import Done, Edit, Tip, edit
+from gitops.release import check_enter, files_of, paths_of, snapshot_of
+from slipway.errors import Rejected
+from slipway.operation import Operation, render_message
+from slipway.version import ModelVersion
+
+__all__ = ["bump"]
+
+
+def bump(
+    url: str,
+    version: ModelVersion,
+    operation: Operation,
+    *,
+    evidence: bytes | None = None,
+    now: datetime | None = None,
+    at: Callable[[str], None] = lambda point: None,
+) -> Done:
+    """Commit `version` as operation.environment's release; nothing is done when it or a newer one is there already.
+
+    Raises Rejected when the environment does not accept direct releases, is frozen, or holds the version.
+    """
+    if operation.version != version:
+        raise Rejected(
+            f"operation {operation.id} is about {operation.version}, not {version}; build it from one version"
+        )
+    environment = operation.environment
+
+    def change(tip: Tip) -> Edit | Done:
+        snapshot, target = snapshot_of(url, tip, environment)
+        assert tip.commit is not None
+        if target.accepts != "direct":
+            raise Rejected(f"{environment} takes versions by pull request only; promote {version} from {target.after}")
+        current = snapshot.release(environment, version.name)
+        if current == version:
+            return Done(tip.commit, created=False, reason=f"{environment} has {version} already")
+        check_enter(snapshot, environment, version)
+        # Two pushes at once: the one that was published later wins, whichever finishes first.
+        if current is not None and current.number > version.number:
+            return Done(tip.commit, created=False, reason=f"{version} is older than {environment}'s {current}")
+        check_enter(snapshot, environment, version, now or datetime.now(UTC))
+        message = render_message(f"Release {version} to {environment}", operation)
+        return Edit(files_of(tip, environment, version, evidence), message)
+
+    return edit(url, change, operation_id=operation.id, reads=paths_of(environment, version.name), at=at)

@@ -1,0 +1,129 @@
+"""Reach an environment repository: what its branches point at, its objects, and how to move a branch.
+
+A folder lends its objects to a scratch repository (git's alternates), so nothing is copied. From a URL only commits are
+fetched; the trees and files that are needed follow in one request each. A server that cannot filter sends everything,
+which is slower and just as right.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitops.git import Git, Result, check_url
+from gitops.tree import list_files
+from slipway.errors import Misconfigured, TryAgain
+
+__all__ = ["MAIN", "Remote", "opened"]
+
+MAIN = "refs/heads/main"
+
+
+@dataclass(slots=True)
+class Remote:
+    """A repository, and a scratch repository in which its objects are read and new ones written."""
+
+    url: str
+    git: Git
+    local: Path | None  # the git directory when the repository is a folder
+    have: set[str] = field(default_factory=set)  # fetched already
+
+    def branches(self, *refs: str, depth: int | None = None) -> dict[str, str]:
+        """The commit of each of `refs`, or of every ref below one that ends with /; those commits can be read after.
+
+        depth: how many commits back from there are needed (None: all). Raises TryAgain when the server is away.
+        """
+        if self.local is not None:
+            out = Git(self.local, self.git.timeout).run("for-each-ref", "--format=%(objectname)\t%(refname)", *refs)
+        else:
+            out = self._asked("ls-remote", "--", self.url, *(f"{ref}*" if ref.endswith("/") else ref for ref in refs))
+        found = {ref: oid for oid, ref in (line.split("\t", 1) for line in out.decode().splitlines())}
+        if depth is None and (self.git.folder / "shallow").exists():
+            self._fetch(found.values(), "--unshallow", "--filter=tree:0")
+        # After the first time git knows what is here, and is sent only what came after it.
+        self._fetch(found.values(), *([f"--depth={depth}"] if depth and not self.have else []), "--filter=tree:0")
+        return found
+
+    def prefetch(self, commit: str, paths: Sequence[str]) -> None:
+        """Bring what is at or below `paths`, and the trees on the way; of a folder everything is there already."""
+        if self.local is None:
+            # Three levels: the root, envs/, and every environment's list of models.
+            self._fetch([self.git.run("rev-parse", f"{commit}^{{tree}}").decode().strip()], "--filter=tree:3")
+            self.fetch_objects([entry.oid for entry in list_files(self.git, commit, paths) if not entry.oddity])
+
+    def fetch_objects(self, oids: Sequence[str]) -> None:
+        """Bring objects, and everything below them but files, in one request."""
+        self._fetch(oids, "--filter=blob:none")
+
+    def push(self, moves: Mapping[str, tuple[str | None, str | None]]) -> Result:
+        """Move refs, all or none: {ref: (commit it must have now, commit it gets)}; None stands for "no such ref"."""
+        leases = [f"--force-with-lease={ref}:{old or ''}" for ref, (old, _) in moves.items()]
+        specs = [f"{new or ''}:{ref}" for ref, (_, new) in moves.items()]
+        atomic = ["--atomic"] if len(moves) > 1 else []
+        where = str(self.local) if self.local is not None else self.url
+        return self.git.ask("push", "--porcelain", "--no-verify", *atomic, *leases, "--", where, *specs)
+
+    @contextmanager
+    def turn(self, wait: float = 30.0) -> Iterator[None]:
+        """Stand in line with this machine's other writers, at most `wait` seconds.
+
+        Only a courtesy that saves them from losing races: what keeps a write right is its lease.
+        """
+        if self.local is None:
+            yield
+            return
+        with (self.local / "slipway.lock").open("ab") as lock:
+            deadline = time.monotonic() + wait
+            while time.monotonic() < deadline:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(random.uniform(0.002, 0.03))
+                except OSError:
+                    break  # a file system without locks
+            yield
+
+    def _fetch(self, oids: Iterable[str], *options: str) -> None:
+        wanted = [oid for oid in dict.fromkeys(oids) if oid not in self.have] if self.local is None else []
+        if wanted:
+            self._asked(
+                *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--stdin", "--", self.url),
+                stdin="\n".join(wanted).encode() + b"\n",
+            )
+            self.have.update(wanted)
+
+    def _asked(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        result = self.git.ask(*arguments, stdin=stdin)
+        if result.status != 0:
+            raise TryAgain(f"{self.url} does not answer ({result.reason}); check the address and try again")
+        return result.out
+
+
+@contextmanager
+def opened(url: str, timeout: float = 120.0) -> Iterator[Remote]:
+    """A scratch repository for `url`, removed at the end; raises Misconfigured when a folder is no repository."""
+    local = _git_dir(check_url(url))
+    with tempfile.TemporaryDirectory(prefix="slipway-git-") as folder:
+        git = Git(Path(folder), timeout)
+        git.run("init", "--quiet", "--bare", "--template=")
+        if local is not None:
+            (git.folder / "objects" / "info").mkdir(exist_ok=True)
+            (git.folder / "objects" / "info" / "alternates").write_text(f"{local / 'objects'}\n")
+        yield Remote(url, git, local)
+
+
+def _git_dir(url: str) -> Path | None:
+    folder = Path(url)
+    for candidate in (folder, folder / ".git"):
+        if (candidate / "HEAD").is_file() and (candidate / "objects").is_dir():
+            return candidate.absolute()
+    if "://" in url or (":" in url.split("/")[0] and not folder.exists()):
+        return None
+    raise Misconfigured(f"{url} is not a git repository; give ENV_REPO a bare repository's folder or URL")
