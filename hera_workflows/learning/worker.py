@@ -1,0 +1,229 @@
+"""The one process that runs people's code: train a model, or try its model.py for `slipway check`.
+
+Started by `run_contained` with a job as JSON; whatever happens, it writes one result, unless people's code kills it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from hera_workflows.learning import dataset, people
+from hera_workflows.learning.contained import die_with_parent
+from hera_workflows.learning.dataset import SPLITS, Split
+from hera_workflows.learning.tasks import load_task
+from hera_workflows.learning.trained import TRAINING_JSON, Trained
+from slipway.errors import Rejected, SlipwayError
+from slipway.manifest import DataSummary
+from slipway.spec import ModelSpec
+
+__all__ = ["Job", "Result", "check", "main", "train"]
+
+_TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scikit-learn", "safetensors")
+
+
+class Job(BaseModel):
+    """What to do, and where."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["train", "check"]
+    root: Path  # the source tree; shared code is imported from here
+    file: Path  # model.py
+    spec: ModelSpec
+    result: Path  # where the result is written
+    commit: str = ""
+    output: Path | None = None  # the train/ folder, which must not exist yet
+    checkpoints: Path | None = None
+    kill_at: str | None = None  # tests: end by kill -9 at this named point
+
+
+class Result(BaseModel):
+    """How the job ended; `code` is an exit code of slipway.errors, 0 when all went well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: int
+    problems: list[str] = []
+
+
+def check(job: Job) -> None:
+    """Import model.py and look at every split; raises Rejected with every problem found, one a line."""
+    _splits(job, lambda _, __: None)
+
+
+def train(job: Job) -> None:
+    """Train, export, and write the train/ folder by one rename."""
+    assert job.output is not None
+    assert job.checkpoints is not None
+    import torch
+
+    from hera_workflows.learning.context import Context
+    from hera_workflows.learning.export import export
+
+    at = _killer(job.kill_at)
+    task, parts = load_task(job.spec.task), {}
+    digests: dict[str, str] = {}
+
+    def keep(name: str, split: Split) -> None:
+        digests[name] = dataset.digest({name: split})
+        parts[name] = len(split)
+        if name == "test":
+            kept.append(split)
+
+    kept: list[Split] = []
+    fit = _splits(job, keep)
+    test = kept[0]
+    at("data-read")
+    params = job.spec.train
+    identity = json.dumps([job.commit, params.model_dump(mode="json", include={"params", "seed"})], sort_keys=True)
+    context = Context(params=params.params, seed=params.seed, checkpoint_dir=job.checkpoints, identity=identity, at=at)
+    begin = time.monotonic()
+    module = people.call(lambda: fit(context), "train(ctx)", job.file, job.root)
+    seconds = time.monotonic() - begin
+    if not isinstance(module, torch.nn.Module):
+        raise Rejected(f"{job.file.name}: train(ctx) returned {type(module).__name__}; return the trained torch module")
+    at("trained")
+    staging = job.output.with_name(f".{job.output.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    signature = people.call(
+        lambda: export(module, task, test, job.spec, staging), "the trained module", job.file, job.root
+    )
+    at("exported")
+    dataset.write_split(test, staging / "test")
+    trained = Trained(
+        spec=job.spec,
+        source_commit=job.commit,
+        data=DataSummary(digest=_whole(digests), counts=parts, classes=_class_counts(test, job.spec)),
+        training={
+            "seconds": round(seconds, 3),
+            "device": _device(context.device),
+            "epochs": context.epochs_total,
+            "seed": params.seed,
+            "parameters": sum(p.numel() for p in module.parameters()),
+            "loss": context.curve[-1][1] if context.curve else None,
+            "curve": context.curve,
+        },
+        tools={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _TOOLS},
+        signature=signature.to_json(),
+    )
+    (staging / TRAINING_JSON).write_text(trained.model_dump_json(indent=2) + "\n")
+    at("written")
+    for path in staging.rglob("*"):
+        if path.is_file():
+            _sync(path)
+    staging.rename(job.output)
+    _sync(job.output.parent)
+    at("renamed")
+
+
+def _splits(job: Job, keep: Callable[[str, Split], None]) -> Callable[[Any], Any]:
+    """Check every split of model.py and hand each to `keep`; returns its train function."""
+    module = people.load(job.file, job.root)
+    data, fit = people.functions(module, job.file, job.root)
+    task, problems, shapes = load_task(job.spec.task), [], {}
+    where = job.file.relative_to(job.root)
+    for name in SPLITS:
+        try:
+            given = people.call(partial(data, name), f'data("{name}")', job.file, job.root)
+            if given is None and name == "validation":
+                continue
+            split = dataset.split_of(given, name)
+        except Rejected as error:
+            text = str(error)
+            problems.append(text if text.startswith(str(where)) else f"{where}: {text}")
+            continue
+        found = dataset.problems(split, name, task, job.spec.classes)
+        problems += [f"{where}: {text}" for text in found]
+        shapes[name] = {key: (array.shape[1:], str(array.dtype)) for key, array in split.inputs.items()}
+        if name == "test" and not found:
+            problems += [f"{where}: {text}" for text in _missing_slices(split, job.spec)]
+        if not found and not problems:
+            keep(name, split)
+    if "train" in shapes and "test" in shapes and shapes["train"] != shapes["test"]:
+        problems.append(f"{where}: inputs of train are {shapes['train']} and of test {shapes['test']}; make them agree")
+    if problems:
+        raise Rejected("\n".join(problems))
+    return fit
+
+
+def _missing_slices(test: Split, spec: ModelSpec) -> list[str]:
+    have = ", ".join(test.slices) or "none"
+    return [
+        f'data("test") has no slice column {name!r} (it has {have}), which model.yaml gates; return it as third value'
+        for name in spec.gates.slices
+        if name not in test.slices
+    ]
+
+
+def _class_counts(test: Split, spec: ModelSpec) -> dict[str, int]:
+    import numpy as np
+
+    if not load_task(spec.task).CLASSIFIES:
+        return {}
+    labels = np.asarray(test.labels).astype(np.int64)
+    values, counts = np.unique(labels[labels >= 0], return_counts=True)
+    name = spec.classes or [str(index) for index in range(int(values.max()) + 1)]
+    return {name[value]: int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def _whole(digests: dict[str, str]) -> str:
+    import hashlib
+
+    return "sha256:" + hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _device(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _killer(point: str | None) -> Callable[[str], None]:
+    import signal
+
+    def at(reached: str) -> None:
+        if reached == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return at
+
+
+def main(path: str) -> None:
+    """Do the job in the file `path` and write its result."""
+    die_with_parent()
+    sys.dont_write_bytecode = True
+    job = Job.model_validate_json(Path(path).read_bytes())
+    try:
+        {"train": train, "check": check}[job.kind](job)
+        result = Result(code=0)
+    except SlipwayError as error:
+        result = Result(code=error.exit_code, problems=str(error).splitlines())
+    job.result.write_text(result.model_dump_json())
+    sys.stdout.flush()
+    # Threads and exit handlers of people's code must not hold the process after its result is written.
+    os._exit(result.code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

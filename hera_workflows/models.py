@@ -1,0 +1,237 @@
+"""Which model a model.yaml describes, and everything that is wrong with it, by line and column."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from hera_workflows.learning.tasks import Task, load_task, task_names
+from hera_workflows.yaml_marks import Marked, Path, Problem, parse_marked
+from slipway.errors import Rejected
+from slipway.spec import ModelSpec
+from slipway.threshold import Threshold
+
+__all__ = ["ModelSpec", "read_spec", "schema", "spec_problems"]
+
+
+def read_spec(content: bytes | str, where: str) -> ModelSpec:
+    """The model that `content` describes; `where` is the path that messages show.
+
+    Raises Rejected with every error, one a line: `where:line:column: what; what to write instead`.
+    """
+    spec, problems = _read(content)
+    if spec is None or problems:
+        raise Rejected("\n".join(problem.at(where) for problem in problems))
+    return spec
+
+
+def spec_problems(content: bytes | str) -> list[Problem]:
+    """Everything wrong with `content`, in the order of the text; empty when it is a good model.yaml."""
+    return _read(content)[1]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of model.yaml, with the task types that are installed."""
+    result = ModelSpec.model_json_schema()
+    result["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    result["title"] = "model.yaml"
+    result["properties"]["task"] |= {"enum": list(task_names())}
+    # The short form `writer: ">= 0.90"` that people write.
+    slices = result["$defs"]["Gates"]["properties"]["slices"]
+    slices["additionalProperties"] = {
+        "anyOf": [slices["additionalProperties"], {"type": "string", "pattern": r"^\s*(>=|<=)\s*\S+\s*$"}]
+    }
+    return result
+
+
+def _read(content: bytes | str) -> tuple[ModelSpec | None, list[Problem]]:
+    marked = parse_marked(content)
+    if marked.value is None:
+        return None, marked.problems or [Problem(1, 1, "the file is empty; write `name: …` and `task: …`")]
+    if not isinstance(marked.value, dict):
+        return None, [*marked.problems, Problem(1, 1, "not a mapping; write `name: …`, `task: …` line by line")]
+    spec, problems = None, list(marked.problems)
+    # A section that is only commented out (`train:`) means its defaults, not null.
+    value = {key: item for key, item in marked.value.items() if item is not None or key in ("name", "task")}
+    try:
+        spec = ModelSpec.model_validate(value)
+    except ValidationError as error:
+        problems += [_problem(marked, dict(details)) for details in error.errors()]
+    problems += _task_problems(marked, value)
+    unique = sorted(set(problems), key=lambda problem: (problem.line, problem.column))
+    return (None if unique else spec), unique
+
+
+_SHORT = {
+    "string_pattern_mismatch": "has characters or a length that are not allowed",
+    "int_parsing": "is not a whole number",
+    "int_type": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "float_type": "is not a number",
+    "float_parsing": "is not a number",
+    "string_type": "is not text",
+    "list_type": "is not a list",
+    "dict_type": "is not a mapping",
+    "model_type": "is not a mapping",
+}
+_INSTEAD = {
+    "name": "use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit",
+    "task": "use one of the task types",
+    "cpu": "write a quantity such as 500m or 2",
+    "memory": "write a quantity such as 2Gi",
+    "ephemeral_storage": "write a quantity such as 2Gi",
+    "string_type": "put it in quotes",
+    "int_type": "write digits only",
+    "int_parsing": "write digits only",
+    "int_from_float": "write digits only",
+    "float_type": "write a number such as 0.01",
+    "float_parsing": "write a number such as 0.01",
+    "list_type": "write [a, b, c]",
+    "dict_type": "write `key: value` lines, indented",
+    "model_type": "write `key: value` lines, indented",
+}
+
+
+def _problem(marked: Marked, details: dict[str, Any]) -> Problem:
+    kind, message = details["type"], str(details["msg"])
+    path: Path = tuple(part for part in details["loc"] if _is_real(marked, details["loc"], part))
+    name = str(path[-1]) if path else ""
+    if kind == "extra_forbidden":
+        section = _section_keys(path[:-1])
+        return Problem(*marked.place(path, key=True), f"unknown key {_shown(name)}; {_did_you_mean(name, section)}")
+    if kind == "missing":
+        missing = str(details["loc"][-1])
+        return Problem(*marked.place(path), f"{missing} is missing; add `{missing}: …`")
+    place = marked.place(path)
+    if kind == "value_error":
+        return Problem(*place, message.removeprefix("Value error, "))
+    value = _shown(details["input"])
+    if kind == "literal_error":
+        expected = str(details.get("ctx", {}).get("expected", "")).replace("'", "")
+        return Problem(*place, f"{name}: {value} is not a choice; write {expected}")
+    if kind in _SHORT:
+        instead = _INSTEAD.get(
+            name if kind == "string_pattern_mismatch" else kind, "write it as docs/model-yaml.md says"
+        )
+        return Problem(*place, f"{name}: {value} {_SHORT[kind]}; {instead}")
+    return Problem(*place, f"{name}: {value}: {message[:1].lower()}{message[1:]}; choose a value in that range")
+
+
+def _is_real(marked: Marked, loc: tuple[Any, ...], part: Any) -> bool:
+    # pydantic names union branches in the location; the text has no such key.
+    return any(part in path for path in marked.keys) or isinstance(part, int) or part == loc[-1]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _section_keys(path: Path) -> Iterable[str]:
+    node: Any = ModelSpec
+    for part in path:
+        fields = getattr(node, "model_fields", {})
+        node = fields[part].annotation if part in fields else None
+        if part == "slices":
+            from slipway.spec import SliceGate
+
+            return list(SliceGate.model_fields)
+    return list(getattr(node, "model_fields", {}))
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"write one of {', '.join(known)}"
+
+
+def _task_problems(marked: Marked, value: Mapping[str, Any]) -> list[Problem]:
+    name = value.get("task")
+    if not isinstance(name, str):
+        return []
+    if name not in task_names():
+        return [
+            Problem(*marked.place(("task",)), f"task: {_shown(name)} is unknown; {_did_you_mean(name, task_names())}")
+        ]
+    task = load_task(name)
+    problems = _class_problems(marked, task, value.get("classes"))
+    gates = value.get("gates")
+    if not isinstance(gates, dict):
+        return problems
+    classes = value.get("classes") if isinstance(value.get("classes"), list) else None
+    for key, limit in gates.items():
+        if key not in ("champion", "slices"):
+            path: Path = ("gates", key)
+            problems += _metric_problems(marked, task, key, classes, marked.place(path, key=True))
+            problems += _direction_problems(marked, task, key, limit, path)
+    champion = gates.get("champion")
+    if isinstance(champion, dict) and isinstance(metric := champion.get("metric"), str):
+        path = ("gates", "champion", "metric")
+        problems += _metric_problems(marked, task, metric, classes, marked.place(path), paired=True)
+    slices = gates.get("slices")
+    for column, gate in slices.items() if isinstance(slices, dict) else ():
+        path = ("gates", "slices", column)
+        metric = gate.get("metric") if isinstance(gate, dict) else None
+        if isinstance(metric, str):
+            problems += _metric_problems(marked, task, metric, classes, marked.place((*path, "metric")), paired=True)
+        limit = gate.get("threshold") if isinstance(gate, dict) else gate
+        chosen = metric if isinstance(metric, str) else task.PRIMARY
+        problems += _direction_problems(marked, task, chosen, limit, path)
+    return problems
+
+
+def _class_problems(marked: Marked, task: Task, classes: Any) -> list[Problem]:
+    if classes is None or not isinstance(classes, list):
+        return []
+    path: Path = ("classes",)
+    if not task.CLASSIFIES:
+        return [Problem(*marked.place(path), f"{task.NAME} has no classes; remove `classes`")]
+    if len(classes) < 2:
+        return [
+            Problem(*marked.place(path), f"{len(classes)} classes; list at least two, in the order of their number")
+        ]
+    problems = []
+    for index, name in enumerate(classes):
+        place = marked.place((*path, index))
+        if isinstance(name, str) and (not name or len(name) > 100 or not name.isprintable()):
+            problems.append(Problem(*place, f"class {_shown(name)} is not 1 to 100 printable characters; rename it"))
+        if name in classes[:index]:
+            problems.append(Problem(*place, f"class {_shown(name)} is listed twice; keep one"))
+    return problems
+
+
+def _metric_problems(
+    marked: Marked, task: Task, metric: str, classes: list[Any] | None, place: tuple[int, int], *, paired: bool = False
+) -> list[Problem]:
+    base, bracket, rest = metric.partition("[")
+    known = [name for name in task.METRICS if not paired or name not in task.UNPAIRED]
+    if not bracket and metric in known:
+        return []
+    if bracket and base in task.PER_CLASS and rest.endswith("]"):
+        if classes is None or rest[:-1] in classes:
+            return []
+        near = _did_you_mean(rest[:-1], [str(name) for name in classes])
+        return [Problem(*place, f"{_shown(metric)}: no class {_shown(rest[:-1])}; {near}")]
+    valid = [*known, *(f"{name}[CLASS]" for name in task.PER_CLASS)]
+    close = difflib.get_close_matches(metric, [*known, "champion", "slices"], n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return [Problem(*place, f"{_shown(metric)} is not a metric of {task.NAME}; {hint}write one of {', '.join(valid)}")]
+
+
+def _direction_problems(marked: Marked, task: Task, metric: str, limit: Any, path: Path) -> list[Problem]:
+    direction = task.METRICS.get(metric) or ("higher" if "[" in metric else None)
+    if direction is None or not isinstance(limit, str):
+        return []
+    wrong = "<=" if direction == "higher" else ">="
+    if not limit.strip().startswith(wrong):
+        return []
+    right = Threshold(">=" if wrong == "<=" else "<=", 0).comparison
+    return [
+        Problem(
+            *marked.place(path),
+            f"{metric} is better when {direction}, so {limit!r} asks for a bad model; write {right}",
+        )
+    ]
