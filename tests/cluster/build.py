@@ -1,0 +1,163 @@
+"""Where are the cluster's programs, and which still have to be built?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.errors import Misconfigured, TryAgain
+from tests.cluster.products import PRODUCTS, Product
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Built", "build_all", "built", "cache_folder"]
+
+MODULES = Path(__file__).parent / "modules"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One product's folder in the cache: bin/<program> and share/<what was kept of its source>."""
+
+    product: Product
+    folder: Path
+    version: str
+
+    def program(self, name: str) -> Path:
+        return self.folder / "bin" / name
+
+    def share(self, path: str = "") -> Path:
+        return self.folder / "share" / path
+
+
+def cache_folder() -> Path:
+    """Where binaries outlive clusters: SLIPWAY_CLUSTER_CACHE, else ~/.cache/slipway-cluster."""
+    return Path(os.environ.get("SLIPWAY_CLUSTER_CACHE") or Path.home() / ".cache/slipway-cluster").resolve()
+
+
+def built(product: Product) -> Built:
+    """Where the product is, or will be: named by version and by everything that goes into the build."""
+    version = _version(product)
+    recipe = hashlib.sha256(repr(product).encode())
+    for path in sorted((MODULES / product.name).iterdir()):
+        recipe.update(path.read_bytes())
+    return Built(product, cache_folder() / f"{product.name}-{version}-{recipe.hexdigest()[:12]}", version)
+
+
+def build_all(say: Callable[[str], None]) -> dict[str, Built]:
+    """Every product by name, after building those that the cache lacks; finished ones survive a kill.
+
+    Raises Misconfigured if Go or a C compiler is missing or a build fails, TryAgain if modules cannot be downloaded.
+    """
+    wanted = [built(product) for product in PRODUCTS]
+    missing = [one for one in wanted if not one.folder.is_dir()]
+    for position, one in enumerate(missing, start=1):
+        start = time.monotonic()
+        say(f"build {position}/{len(missing)}: {one.product.name} {one.version}")
+        _build(one)
+        say(f"build {position}/{len(missing)}: {one.product.name} {one.version} took {time.monotonic() - start:.0f} s")
+    # Gigabytes that are only of use while products are missing.
+    shutil.rmtree(_go_cache(), ignore_errors=True)
+    _remove_superseded(wanted)
+    return {one.product.name: one for one in wanted}
+
+
+def _build(one: Built) -> None:
+    product = one.product
+    if shutil.which("go") is None:
+        raise Misconfigured("go is not on PATH; the test cluster is built from Go modules: install Go 1.26 or newer")
+    if product.cgo and shutil.which("gcc") is None:
+        raise Misconfigured(f"gcc is not on PATH; {product.name} needs a C compiler: apt-get install gcc libc6-dev")
+    work = one.folder.with_name(f".building-{product.name}")
+    shutil.rmtree(work, ignore_errors=True)
+    source, result = work / "source", work / "result"
+    shutil.copytree(MODULES / product.name, source)
+    try:
+        if product.vendored:
+            _vendor(product, source)
+        major, minor = one.version.removeprefix("v").split(".")[:2]
+        words = {"version": one.version, "number": one.version.removeprefix("v"), "major": major, "minor": minor}
+        link = " ".join(["-s", "-w", *(f"-X {name}={text.format(**words)}" for name, text in product.versions.items())])
+        for program, package in product.programs.items():
+            arguments = ["build", "-trimpath", "-tags", ",".join(product.tags), "-ldflags", link]
+            _go([*arguments, "-o", str(result / "bin" / program), package], source, product)
+        if product.share:
+            origin = Path(_go(["list", "-mod=mod", "-m", "-f", "{{.Dir}}", product.module], source, product).strip())
+            for path in product.share:
+                _copy(origin / path, result / "share" / path)
+        result.rename(one.folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _vendor(product: Product, source: Path) -> None:
+    _go(["mod", "vendor"], source, product)
+    module = source / "vendor" / product.module
+    for path, content in product.vendored.items():
+        target, original = module / path, module / content
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if "\n" not in content and original.is_file():
+            shutil.copyfile(original, target)
+        else:
+            target.write_text(content)
+
+
+def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
+    """What `go` prints; low priority and two compilers at a time, because people work on the same machine."""
+    environment = dict(os.environ)
+    environment.update(
+        GOFLAGS="-p=2 -buildvcs=false",
+        GOTOOLCHAIN="local",
+        GOWORK="off",
+        GOCACHE=str(_go_cache()),
+        CGO_ENABLED="1" if product.cgo else "0",
+    )
+    done = subprocess.run(
+        ["nice", "-n", "19", "go", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        words = f"building {product.name}: go {arguments[0]} failed: {done.stderr[-2000:]}"
+        if "dial tcp" in done.stderr or "timeout" in done.stderr:
+            raise TryAgain(words)
+        raise Misconfigured(words)
+    return done.stdout
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A writable copy (the module cache is read-only)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_file():
+        shutil.copyfile(source, target)
+        target.chmod(0o755)
+    else:
+        shutil.copytree(source, target, copy_function=shutil.copyfile)
+        for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
+            folder.chmod(0o755)
+
+
+def _version(product: Product) -> str:
+    for line in (MODULES / product.name / "go.mod").read_text().splitlines():
+        words = line.removeprefix("require").split()
+        if words[:1] == [product.module] and len(words) > 1:
+            return words[1]
+    return "v1.0.0"
+
+
+def _go_cache() -> Path:
+    return cache_folder() / "go-build"
+
+
+def _remove_superseded(wanted: Sequence[Built]) -> None:
+    """Drop the folders of older versions of the same products, and nothing else."""
+    keep = {one.folder for one in wanted}
+    for one in wanted:
+        for folder in cache_folder().glob(f"{one.product.name}-v*-*"):
+            if folder not in keep and len(folder.name.rpartition("-")[2]) == 12:
+                shutil.rmtree(folder)

@@ -1,0 +1,71 @@
+"""Are the Debian packages installed that the node needs?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.errors import Misconfigured, TryAgain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["check_machine", "install"]
+
+# A program of each package, which says whether the package is there.
+_PACKAGES = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ipset": "ipset",
+    "socat": "socat",
+    "iproute2": "ip",
+    "procps": "sysctl",
+    "util-linux": "nsenter",
+    "prometheus": "prometheus",
+}
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def check_machine() -> None:
+    """Raises Misconfigured, with what to do, where a cluster cannot be."""
+    if os.geteuid() != 0:
+        raise Misconfigured("the test cluster makes network namespaces and pods: run it as root")
+    if not Path("/proc/sys/net/bridge").is_dir():
+        raise Misconfigured("the kernel has no br_netfilter, so services would not be reachable from pods: modprobe it")
+
+
+def install(say: Callable[[str], None]) -> None:
+    """Install what is missing; none of the daemons in it is started. Raises TryAgain, Misconfigured."""
+    missing = sorted(package for package, program in _PACKAGES.items() if shutil.which(program) is None)
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        raise Misconfigured(f"install these programs: {', '.join(missing)} (only Debian's apt-get is known here)")
+    say(f"install Debian packages: {' '.join(missing)}")
+    ours = not _POLICY.exists()
+    if ours:
+        _POLICY.write_text("#!/bin/sh\nexit 101\n")
+        _POLICY.chmod(0o755)
+    try:
+        _apt("update", "-qq")
+        _apt("install", "-y", "-qq", "--no-install-recommends", *missing)
+    finally:
+        if ours:
+            _POLICY.unlink()
+
+
+def _apt(*arguments: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(
+        ["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=900
+    )
+    if done.returncode:
+        raise TryAgain(f"apt-get {arguments[0]} failed: {done.stderr.strip()[-800:]}")

@@ -1,0 +1,141 @@
+"""What of the cluster is on this machine, and how is it removed without a trace?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.errors import TryAgain
+from tests.cluster import network
+from tests.cluster.place import RUN
+from tests.cluster.programs import stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["leftovers", "remove", "stop_all"]
+
+_CGROUPS = Path("/sys/fs/cgroup")
+# These folders are fixed in kubelet, containerd and CNI; each is removed only where it holds nothing of anyone else's.
+_FIXED = (Path("/var/lib/kubelet"), Path("/var/log/containers"), Path("/var/log/pods"), Path("/run/containerd"),
+          Path("/var/lib/cni"), Path("/run/netns"), Path("/run/runc"))  # fmt: skip
+# Consumers before what they need; etcd last.
+_ORDER = ("kube-proxy", "kubelet", "coredns", "kube-controller-manager", "kube-scheduler", "gitea", "prometheus",
+          "versitygw", "nats", "containerd", "registry", "kube-apiserver", "etcd")  # fmt: skip
+
+
+def stop_all(folder: Path) -> None:
+    """End every program and pod; the state folder stays, so that the cluster can go on from it."""
+    for name in _ORDER:
+        stop(name)
+    for _ in range(100):
+        found = [*network.processes(), *_pod_processes()]
+        if not found:
+            break
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+    else:
+        raise TryAgain(f"processes {found} do not end; run `make cluster-down` again")
+    for path in _mounts(folder):
+        subprocess.run(["umount", "--lazy", path], check=False, capture_output=True, timeout=30)
+    for pod in Path("/run/netns").glob("cni-*"):
+        subprocess.run(["ip", "netns", "delete", pod.name], check=False, capture_output=True, timeout=30)
+    network.delete()
+    for group in _groups():
+        with suppress(OSError):
+            group.rmdir()
+
+
+def remove(folder: Path, say: Callable[[str], None]) -> None:
+    """Stop everything and delete the state. Raises TryAgain if something is left."""
+    stop_all(folder)
+    if mounts := _mounts(folder):
+        # Deleting through a mount would delete what is mounted.
+        raise TryAgain(f"{', '.join(mounts)} cannot be unmounted; end what uses them and run `make cluster-down` again")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(RUN, ignore_errors=True)
+    for path in _FIXED:
+        _remove_empty(path)
+    left = leftovers(folder)
+    for line in left:
+        say(f"left: {line}")
+    if left:
+        raise TryAgain(f"{len(left)} things of the cluster are still here; run `make cluster-down` again")
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Everything of the cluster that is on this machine, one line each; empty if it is down."""
+    found = [f"process {pid}" for pid in (*network.processes(), *_pod_processes())]
+    found += [f"mount {path}" for path in _mounts(folder)]
+    found += [f"cgroup {path}" for path in _groups()]
+    found += [f"network namespace {path}" for path in Path("/run/netns").glob("cni-*")]
+    found += [f"network namespace {network.NAME}"] if network.exists() else []
+    devices = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True, timeout=30).stdout
+    found += [
+        f"interface {line.split()[0]}"
+        for line in devices.splitlines()
+        if line.startswith(("pods0", "node0", "node1", "veth"))
+    ]
+    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False, timeout=30).stdout
+    found += [f"firewall rule {line}" for line in rules.splitlines() if "KUBE-" in line or "CNI-" in line]
+    found += [f"folder {path}" for path in (folder, RUN) if path.exists()]
+    return found
+
+
+def _pod_processes() -> list[int]:
+    return [int(line) for group in _groups() for line in _lines(group / "cgroup.procs")]
+
+
+def _groups() -> list[Path]:
+    """The pods' control groups, the deepest first."""
+    tops = [top for top in (*_CGROUPS.glob("*/kubepods"), _CGROUPS / "kubepods") if top.is_dir()]
+    return [
+        folder for top in tops for folder in [*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top]
+    ]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []  # the group went meanwhile
+
+
+def _mounts(folder: Path) -> list[str]:
+    """What is mounted in the cluster's folders, the last mounted first."""
+    places = (f"{folder}/", f"{RUN}/", "/run/containerd/", "/run/netns/cni-", "/var/lib/kubelet/")
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line.split()[4] for line in reversed(lines) if line.split()[4].startswith(places)]
+
+
+def _remove_empty(folder: Path) -> None:
+    """Delete dead sockets, dangling links and lock files that the cluster made, and folders that are then empty."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            elif (path.is_symlink() and not path.exists()) or (path.is_socket() and _dead(path)):
+                path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _dead(path: Path) -> bool:
+    """Whether nobody listens: another container engine on the machine keeps its sockets."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+    return False

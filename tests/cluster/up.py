@@ -1,0 +1,46 @@
+"""How does a machine with nothing become one with a cluster, and what is still missing?"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from tests.cluster import control_plane, debian, images, network, node, pki, registry
+from tests.cluster.build import build_all
+from tests.cluster.place import Place, claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["up"]
+
+
+def up(folder: Path, say: Callable[[str], None]) -> None:
+    """Bring up what is not up; safe to run again at any time, also after any part was killed.
+
+    Raises Misconfigured where this machine cannot hold a cluster, TryAgain where a part does not come up.
+    """
+    debian.check_machine()
+    claim(folder)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = Place(folder, build_all(say))
+        debian.install(say)
+        images.ensure_root(place.built, say)
+        network.create()
+        # From here on nothing outside the machine can be reached, a proxy neither.
+        network.enter()
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            del os.environ[name]
+        pki.issue_all(place)
+        images.restore(place)
+        registry.start_registry(place)
+        images.publish_all(place, say)
+        say("start the control plane")
+        control_plane.up(place)
+        say("start the node")
+        node.start_node(place, images.reference("pause"))
+        node.wait_ready(place)
+        say("the node is Ready")
