@@ -5,11 +5,10 @@ Light on purpose: every command imports this.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slipway.errors import Misconfigured
 
@@ -18,10 +17,10 @@ __all__ = ["Platform", "Server", "Settings", "find_home", "read_platform", "sett
 HOME_NAME = ".slipway"
 
 
-class Server(BaseModel):
+# Dataclasses, because pydantic alone takes longer to import than `slipway status` may take in all.
+@dataclass(frozen=True, slots=True)
+class Server:
     """One environment's Triton on this machine; every port is on 127.0.0.1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     environment: str
     http_port: int
@@ -29,14 +28,13 @@ class Server(BaseModel):
     metrics_port: int
 
 
-class Platform(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Platform:
     """The content of platform.json: what `slipway up` started."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: Path
     prometheus_port: int
-    servers: list[Server]
+    servers: tuple[Server, ...]
 
     @property
     def source_repo(self) -> Path:
@@ -135,10 +133,12 @@ def read_platform(home: Path) -> Platform | None:
     """What platform.json in `home` says; None without one; raises Misconfigured if it cannot be read."""
     path = home / "platform.json"
     try:
-        return Platform.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
+        servers = tuple(Server(**server) for server in content["servers"])
+        return Platform(home=Path(content["home"]), prometheus_port=content["prometheus_port"], servers=servers)
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise Misconfigured(f"{path} cannot be read ({error}); remove it and run `slipway up` again") from None
 
 

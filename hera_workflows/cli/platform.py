@@ -29,7 +29,7 @@ def up(given: Path | None, project: Path | None, home: Path | None, as_json: boo
     if as_json:
         environments = [dataclasses.asdict(one) for one in reconciled]
         click.echo(
-            json.dumps({**platform.model_dump(mode="json"), "environments": environments}, default=str, indent=2)
+            json.dumps({**dataclasses.asdict(platform), "environments": environments}, default=str, indent=2)
         )
         return
     click.echo("\nNow, in your project:")

@@ -72,7 +72,8 @@ def _one(platform: Platform, server: Server, timeout: float, at: Callable[[str],
         store = open_store(str(platform.store))
         with TritonControl(f"127.0.0.1:{server.grpc_port}", platform.secret_file.read_text()) as control:
             wanted, broken = desired(snapshot, name)
-            kept = _served(store, control, {path.split("/")[2] for path in broken})
+            unclear = {path.split("/")[2] for path in broken} - {version.name for version in wanted}
+            kept = _served(store, control, unclear)
             results = serve(
                 store,
                 control,

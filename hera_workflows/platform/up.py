@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from hera_workflows.packaged import packaged
 from hera_workflows.platform import home as folder
 from hera_workflows.platform import processes
 from hera_workflows.platform.files import lock, write
@@ -46,19 +47,20 @@ def up(
     Raises Misconfigured (the folder, Prometheus, environments.yaml), TryAgain (a server does not get ready).
     """
     from gitops.environment_repo import read
-    from gitops.seed import seed
+    from gitops.seed import default_folder, seed
 
     home = (home or project / HOME_NAME).absolute()
     began = time.monotonic()
     folder.create(home)
     with lock(home / "up.lock", "slipway up or down", timeout=120):
         at("folder")
-        environments = project / "envs"
-        seed(str(home / "env.git"), environments if environments.is_dir() else packaged("envs"))
+        if not folder.git(home / "env.git", "for-each-ref", f"refs/heads/{folder.BRANCH}"):
+            environments = project / "envs"
+            seed(str(home / "env.git"), environments if environments.is_dir() else default_folder())
         at("seeded")
         names = [environment.name for environment in read(str(home / "env.git")).environments.environments]
         servers, prometheus_port = choose_ports(names, read_platform(home), home)
-        platform = Platform(home=home, prometheus_port=prometheus_port, servers=servers)
+        platform = Platform(home=home, prometheus_port=prometheus_port, servers=tuple(servers))
         say(f"repositories, keys and store in {home}")
         prometheus_started = ensure_prometheus(platform)
         at("prometheus started")
@@ -71,7 +73,7 @@ def up(
         say(f"Prometheus {'started' if prometheus_started else 'already running'} ({platform.prometheus_url})")
         at("all ready")
         # Last, so that nobody finds a platform that does not run.
-        write(home / "platform.json", platform.model_dump_json(indent=2).encode() + b"\n")
+        write(home / "platform.json", (json.dumps(asdict(platform), indent=2, default=str) + "\n").encode())
         at("written down")
         (home / folder.STOPPED).unlink(missing_ok=True)
     at("wanted")

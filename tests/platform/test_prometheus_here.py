@@ -22,7 +22,7 @@ def platform(tmp_path):
         Server(environment=name, http_port=1, grpc_port=1, metrics_port=metric)
         for name, metric in zip(("staging", "production"), metrics, strict=True)
     ]
-    yield Platform(home=tmp_path, prometheus_port=port, servers=servers)
+    yield Platform(home=tmp_path, prometheus_port=port, servers=tuple(servers))
     stop(tmp_path)
 
 
