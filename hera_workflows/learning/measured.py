@@ -1,0 +1,83 @@
+"""What a model's answers on the test split are worth: metrics, their intervals, and resampled differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hera_workflows.learning.resampling import Interval, grouped, percentile_interval, resample
+from hera_workflows.learning.tasks import Direction, Task
+from slipway.errors import Rejected
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Answers", "difference", "direction", "interval", "value"]
+
+SEED = 20240229  # resampling is repeatable: the same files give the same verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One model's answers to the test split. Metrics below are functions of these."""
+
+    task: Task
+    output: NDArray[Any]  # (n, …) as served
+    labels: NDArray[Any]  # (n, …)
+    names: Sequence[str]  # classes
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, mask: NDArray[np.bool_]) -> Answers:
+        """The answers to some of the samples."""
+        return Answers(self.task, self.output[mask], self.labels[mask], self.names)
+
+    def statistics(self, metric: str, part: slice = slice(None)) -> NDArray[np.float64]:
+        """(m, k) rows of `Task.statistics`."""
+        return self.task.statistics(metric, self.output[part], self.labels[part], self.names)
+
+
+def direction(task: Task, metric: str) -> Direction:
+    """Which way is better; per-class metrics are scores, so higher."""
+    return task.METRICS.get(metric, "higher")
+
+
+def value(answers: Answers, metric: str) -> float:
+    """The metric; raises Rejected when it is not a finite number."""
+    import math
+
+    sums = grouped(lambda part: answers.statistics(metric, part), len(answers), SEED)
+    result = float(answers.task.combine(metric, sums.sum(axis=0) / len(answers), answers.names))
+    if not math.isfinite(result):
+        raise Rejected(f"{metric} is {result} on {len(answers)} samples; look for NaN in labels or answers")
+    return result
+
+
+def interval(answers: Answers, metric: str, confidence: float) -> Interval | None:
+    """The confidence interval of the metric, by resampling samples; None where that has no meaning."""
+    import numpy as np
+
+    if metric in answers.task.UNPAIRED or len(answers) < 2:
+        return None
+    sums = grouped(lambda part: answers.statistics(metric, part), len(answers), SEED)
+    values = [answers.task.combine(metric, means, answers.names) for means in resample(sums, len(answers), SEED)]
+    return percentile_interval(np.concatenate(values), confidence)
+
+
+def difference(candidate: Answers, champion: Answers, metric: str) -> NDArray[np.float64]:
+    """Resampled candidate - champion on the same samples, drawn together."""
+    import numpy as np
+
+    task, names = candidate.task, candidate.names
+
+    def both(part: slice) -> NDArray[np.float64]:
+        return np.concatenate([candidate.statistics(metric, part), champion.statistics(metric, part)], axis=1)
+
+    values = []
+    for means in resample(grouped(both, len(candidate), SEED), len(candidate), SEED):
+        left, right = np.split(means, 2, axis=1)
+        values.append(task.combine(metric, left, names) - task.combine(metric, right, names))
+    return np.concatenate(values)

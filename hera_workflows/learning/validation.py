@@ -1,0 +1,163 @@
+"""Judge one trained model, from its plain-data files alone, and write down everything that was seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hera_workflows.learning import gates
+from hera_workflows.learning.champion import Champion
+from hera_workflows.learning.dataset import Split
+from hera_workflows.learning.measured import Answers, difference, interval, value
+from hera_workflows.learning.resampling import Interval, percentile_interval
+from hera_workflows.learning.serving_gate import Served
+from hera_workflows.learning.tasks import Task
+from hera_workflows.learning.trained import Trained
+from slipway.errors import Rejected
+from slipway.manifest import MetricValue, Validation
+from slipway.verdict import Check, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Judged", "judge"]
+
+INTERVALS_FOR = 12  # metrics with an interval: the global ones and the first gated per-class ones
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The validation, and what the report shows beside it."""
+
+    validation: Validation
+    slices: list[gates.SliceResult]
+    confusion: list[list[int]] | None
+    class_names: list[str]
+    champion: Champion | None
+    champion_result: gates.ChampionResult | None
+    samples: int
+    latencies_ms: tuple[float, ...] = field(default=())
+
+
+def judge(
+    trained: Trained, task: Task, test: Split, output: NDArray[Any], champion: Champion | None, served: Served
+) -> Judged:
+    """Put every gate to the candidate's answers. Raises Rejected when they or their metrics are not numbers."""
+    spec = trained.spec
+    if problems := task.check_output(output, test.labels, spec.classes):
+        raise Rejected("; ".join(problems))
+    answers = Answers(task, output, test.labels, task.class_names(output, spec.classes))
+    evaluation = task.evaluate(output, test.labels, answers.names)
+    metrics: dict[str, float] = evaluation["metrics"]
+    for name, number in metrics.items():
+        if not math.isfinite(number):
+            raise Rejected(f"{name} is {number} on the test split; look for NaN in labels or too few samples")
+    confidence = spec.gates.champion.confidence
+    slices = gates.slices(spec.gates.slices, answers, test.slices, confidence)
+    result, champion_checks = _champion(trained, answers, champion)
+    checks = [
+        *gates.absolute(spec.gates.metrics, metrics),
+        *(each.check for each in slices if each.check),
+        *gates.unjudged(slices),
+        *champion_checks,
+        *served.checks,
+    ]
+    validation = Validation(
+        outcome=gates.outcome(checks),
+        checks=checks,
+        metrics=_metric_values(answers, metrics, champion, result, [*spec.gates.metrics], confidence),
+        champion=champion.name if champion else None,
+        p95_ms=served.p95_ms,
+        throughput=served.throughput,
+        samples_to_settle=result.samples_to_settle if result else None,
+        files=served.files,
+    )
+    return Judged(
+        validation, slices, evaluation.get("confusion"), list(answers.names), champion, result, len(test),
+        served.latencies_ms,
+    )  # fmt: skip
+
+
+def _champion(
+    trained: Trained, answers: Answers, champion: Champion | None
+) -> tuple[gates.ChampionResult | None, list[Check]]:
+    if champion is None:
+        reason = "the first version: the first environment serves none to compare with"
+        return None, [Check(name="champion", verdict=Verdict.PASS, reason=reason)]
+    if champion.output is None or champion.output.shape != answers.output.shape:
+        reason = champion.problem or f"{champion.name} answers in another shape: they cannot be compared"
+        return None, [Check(name="champion", verdict=Verdict.INSUFFICIENT_DATA, reason=reason)]
+    theirs = Answers(answers.task, champion.output, answers.labels, answers.names)
+    result = gates.against_champion(trained.spec.gates.champion, answers, theirs, champion.name)
+    if champion.same_files:
+        reason = f"byte for byte the model of {champion.name}"
+        check = Check(name="champion", verdict=Verdict.PASS, reason=reason, value=0.0)
+        return gates.ChampionResult(
+            check, result.metric, result.candidate, result.champion, Interval(0.0, 0.0), None
+        ), [check]
+    return result, [result.check]
+
+
+def _metric_values(
+    answers: Answers,
+    metrics: dict[str, float],
+    champion: Champion | None,
+    result: gates.ChampionResult | None,
+    gated: list[str],
+    confidence: float,
+) -> dict[str, MetricValue]:
+    theirs = (
+        Answers(answers.task, champion.output, answers.labels, answers.names)
+        if champion is not None and result is not None and champion.output is not None
+        else None
+    )
+    found = {}
+    wanted = [*answers.task.METRICS, *(name for name in gated if name not in answers.task.METRICS)][:INTERVALS_FOR]
+    for name, number in metrics.items():
+        paired = name in wanted and name not in answers.task.UNPAIRED
+        bounds = interval(answers, name, confidence) if paired else None
+        gap: Interval | None = None
+        if theirs is not None and paired:
+            known = result is not None and result.metric == name
+            gap = (
+                result.bounds
+                if known and result
+                else percentile_interval(difference(answers, theirs, name), confidence)
+            )
+        found[name] = MetricValue(
+            value=number,
+            low=bounds.low if bounds else None,
+            high=bounds.high if bounds else None,
+            champion=_champion_value(theirs, name) if theirs is not None else None,
+            difference_low=gap.low if gap else None,
+            difference_high=gap.high if gap else None,
+        )
+    return found
+
+
+def _champion_value(theirs: Answers, name: str) -> float | None:
+    if name in theirs.task.METRICS or name.endswith("]"):
+        return value(theirs, name)
+    return None
+
+
+def verdict_line(outcome: Outcome, checks: list[Check]) -> str:
+    """One sentence that says why."""
+    failed = [check for check in checks if check.verdict is Verdict.FAIL]
+    open_ = [check for check in checks if check.verdict not in (Verdict.FAIL, Verdict.PASS)]
+    if outcome is Outcome.PASS:
+        return f"All {len(checks)} checks passed."
+    chosen = failed or open_
+    more = f" (and {len(chosen) - 1} more)" if len(chosen) > 1 else ""
+    if not chosen:
+        return "Nothing was checked."
+    return f"{chosen[0].name}: {chosen[0].reason}{more}."
+
+
+def write_json(validation: Validation, path: Path) -> None:
+    """Write validation.json in one step."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(validation.model_dump_json(indent=2) + "\n")
+    partial.replace(path)

@@ -1,0 +1,107 @@
+"""Judge one trained model: gates, champion, a real Triton; leave a candidate, validation.json and a report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from hera_workflows.learning.trained import read_trained
+from hera_workflows.steps import run_step
+from hera_workflows.steps.train import work_folder
+from slipway.errors import Rejected
+from slipway.manifest import Validation
+from slipway.names import check_model
+from slipway.verdict import Outcome
+
+__all__ = ["validate", "validate_model"]
+
+
+@click.command()
+@click.option("--model", required=True, help="The model's name.")
+@click.option("--run", "run_name", required=True, help="The workflow's name; its folder in the workspace.")
+@click.option("--workspace", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--store", "store_url", required=True, help="The model store, for the champion's files.")
+@click.option("--env-repo", required=True, help="The environment repository, for who the champion is.")
+@click.option("--backend", type=click.Choice(["python", "onnxruntime"]), default="python", show_default=True)
+def validate(
+    model: str, run_name: str, workspace: Path, store_url: str, env_repo: str, backend: Literal["python", "onnxruntime"]
+) -> None:
+    """Judge a trained model; exit 65 when it is refused, after the report is written."""
+    folder = work_folder(workspace, run_name, check_model(model))
+    validation = validate_model(model, folder, store_url, env_repo, backend)
+    for check in validation.checks:
+        click.echo(f"{check.verdict.value:<17} {check.name}: {check.reason}")
+    click.echo(f"{validation.outcome.value}; report: {folder / 'candidate' / 'report.html'}")
+    if validation.outcome is Outcome.FAIL:
+        failed = [f"{check.name}: {check.reason}" for check in validation.checks if check.verdict.value == "FAIL"]
+        raise Rejected(f"{model} is refused: {'; '.join(failed)}; see {folder / 'candidate' / 'report.html'}")
+
+
+def validate_model(
+    model: str, folder: Path, store_url: str, env_repo: str, backend: Literal["python", "onnxruntime"]
+) -> Validation:
+    """Judge `folder`/train into `folder`/candidate and validation.json; what is there already is kept.
+
+    Raises Rejected when there is nothing to judge, TryAgain when the store, the repository or Triton are away.
+    """
+    done = folder / "validation.json"
+    if done.exists() and (folder / "candidate").is_dir():
+        return Validation.model_validate_json(done.read_bytes())
+    from hera_workflows.learning import dataset
+    from hera_workflows.learning.champion import find_champion
+    from hera_workflows.learning.inference import open_session, predict
+    from hera_workflows.learning.report import render_report
+    from hera_workflows.learning.serving_gate import serve_candidate
+    from hera_workflows.learning.tasks import load_task
+    from hera_workflows.learning.validation import judge, write_json
+    from triton_repo.store import open_store
+
+    train = folder / "train"
+    trained, test = read_trained(train), dataset.read_split(train / "test")
+    task = load_task(trained.spec.task)
+    if problems := dataset.problems(test, "test", task, trained.spec.classes):
+        raise Rejected("; ".join(problems))
+    store = open_store(store_url)
+    output = predict(open_session(train / "model.onnx"), test.inputs)
+    champion = find_champion(
+        env_repo, store, model, trained.spec.task, trained.spec.classes, test.inputs, train / "model.onnx"
+    )
+    staging = folder / ".candidate.partial"
+    _lay_out(train, staging, backend)
+    served = serve_candidate(trained, staging, backend, store.next_number(model))
+    judged = judge(trained, task, test, output, champion, served)
+    (staging / "report.html").write_text(render_report(trained, judged))
+    # validation.json last: with it, and only with it, the step is done.
+    shutil.rmtree(folder / "candidate", ignore_errors=True)
+    staging.rename(folder / "candidate")
+    write_json(judged.validation, done)
+    return judged.validation
+
+
+def _lay_out(train: Path, candidate: Path, backend: Literal["python", "onnxruntime"]) -> None:
+    """The folder that publish takes; files are linked, not copied, where the file system can."""
+    from triton_repo.runtime import model_files
+
+    shutil.rmtree(candidate, ignore_errors=True)
+    (candidate / "model").mkdir(parents=True)
+    for source in sorted(train.glob("model.onnx*")):
+        _link(source, candidate / "model" / source.name)
+    for name, content in model_files(backend).items():
+        (candidate / "model" / name).write_bytes(content)
+    for name in ("golden.npz", "weights.safetensors"):
+        _link(train / name, candidate / name)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+if __name__ == "__main__":
+    run_step(validate)
