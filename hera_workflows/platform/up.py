@@ -18,7 +18,10 @@ from hera_workflows.platform.servers import choose_ports, ensure_servers, runnin
 from hera_workflows.settings import HOME_NAME, Platform, read_platform
 from slipway.errors import Misconfigured
 
-__all__ = ["down", "find_project", "up"]
+__all__ = ["POINTS", "down", "find_project", "up"]
+
+# Where a test may kill `up`; each is named for what has just been done.
+POINTS = ("folder", "seeded", "prometheus started", "servers live", "all ready", "written down", "wanted")
 
 
 def find_project(start: Path) -> Path:
