@@ -25,7 +25,8 @@ __all__ = ["exit_handler", "inputs", "ref", "resources_from_inputs", "step", "wo
 
 _PATHS = {"workspace": "/workspace", "store": "/store", "scratch": "/scratch", "keys": "/keys", "shm": "/dev/shm"}
 
-# 75 asks for another try; a lost node or an image that cannot be pulled (Error) is nobody's fault. Every other code is final.
+# 75 asks for another try; a lost node or an image that cannot be pulled (Error) is nobody's fault.
+# Every other code is final.
 _RETRY = RetryStrategy(
     limit=4,
     retry_policy="Always",

@@ -14,6 +14,6 @@ def render(values: Values) -> dict[str, str]:
     from hera_workflows.templates.push import push
     from hera_workflows.templates.scheduled import gc, promote, schedules
 
-    rendered = {workflow.name: workflow for workflow in (push(values), promote(values), gc(values))}
-    rendered |= {f"{workflow.name}-schedule": workflow for workflow in schedules(values)}
-    return {f"{name}.yaml": _HEADER + workflow.to_yaml() for name, workflow in rendered.items()}
+    rendered = {str(template.name): template.to_yaml() for template in (push(values), promote(values), gc(values))}
+    rendered |= {f"{schedule.name}-schedule": schedule.to_yaml() for schedule in schedules(values)}
+    return {f"{name}.yaml": _HEADER + text for name, text in rendered.items()}

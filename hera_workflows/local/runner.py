@@ -1,0 +1,184 @@
+"""Run a rendered workflow on this machine, or go on with one that was interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hera_workflows.local.admission import Admission, Machine, this_machine
+from hera_workflows.local.check import check, workflow_parameters
+from hera_workflows.local.engine import Engine, Place
+from hera_workflows.local.journal import Journal, Past, read_journal
+from hera_workflows.local.locks import Lock, try_lock
+from hera_workflows.local.manifest import Manifest, load
+from hera_workflows.local.result import ON_EXIT, Event, NodeResult, State, Status, WorkflowResult
+from hera_workflows.local.stale import kill_marked
+from hera_workflows.templates.values import Values
+from slipway.errors import Rejected, TryAgain
+
+__all__ = ["run"]
+
+_RUN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
+
+
+def run(
+    template: Path,
+    parameters: Mapping[str, str],
+    *,
+    name: str,
+    root: Path,
+    volumes: Mapping[str, Path],
+    env: Mapping[str, str] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    images: Collection[str] | None = None,
+    machine: Machine | None = None,
+) -> WorkflowResult:
+    """Run the manifest in `template` to its end; called again with the same name it goes on where it stopped.
+
+    root: state and logs, `<root>/<name>/<step>.log`; volumes: a folder for each claim and Secret; env: values for the
+    variables that the manifest takes from Secrets, by the variable's name; images: those that may be named, the default
+    values' when None. SIGTERM and SIGINT stop every step; the result's status is then "Stopped".
+
+    Raises Misconfigured (a field that is not honoured, with its path), Rejected (the name belongs to another template
+    or other parameters), TryAgain (this run is going on in another process).
+    """
+    manifest, content = load(template)
+    allowed = Values().images.model_dump().values() if images is None else images
+    check(manifest, allowed, volumes)
+    values = workflow_parameters(manifest, parameters)
+    if not _RUN.fullmatch(name):
+        raise Rejected(
+            f"{name[:80]!r} is not a run's name; use 1 to 63 of a-z, 0-9, . and -, starting with a letter or digit"
+        )
+    root = root.absolute()
+    place = Place(root / name, root / ".locks", {k: v.absolute() for k, v in volumes.items()}, env or {})
+    lock = try_lock(place.locks, f"run {name}", place.mark)
+    if not isinstance(lock, Lock):
+        raise TryAgain(f"run {name} is going on in another process; follow it with `slipway logs {name} -f`")
+    try:
+        place.folder.mkdir(parents=True, exist_ok=True)
+        path = place.folder / "journal.jsonl"
+        past = read_journal(path)
+        identity = {
+            "manifest": hashlib.sha256(content).hexdigest(),
+            "parameters": values,
+            "template": manifest.metadata.name,
+        }
+        if past.identity not in (None, identity):
+            raise Rejected(
+                f"run {name} has begun with {_difference(past.identity or {}, identity)}; give a new run another --name"
+            )
+        if past.status == "Succeeded":
+            return WorkflowResult(name, "Succeeded", tuple(past.ended.values()), place.folder)
+        journal = Journal(path)
+        try:
+            _begin(place, journal, past, identity)
+            return asyncio.run(_run(manifest, values, name, place, journal, past, machine or this_machine(), on_event))
+        finally:
+            journal.close()
+    finally:
+        lock.release()
+
+
+def _difference(past: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if past["manifest"] != now["manifest"]:
+        return "another version of the template"
+    changed = [key for key, value in now["parameters"].items() if past["parameters"].get(key) != value]
+    return f"another value of {', '.join(changed)}"
+
+
+def _begin(place: Place, journal: Journal, past: Past, identity: Mapping[str, Any]) -> None:
+    if past.identity is None:
+        past.started = time.time()
+        journal.write("run", identity=identity, started=past.started)
+        return
+    # Steps of a runner that was killed must have ended before theirs run again.
+    kill_marked(place.mark)
+    shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
+    past.resume()
+    journal.write("resume")
+
+
+async def _run(
+    manifest: Manifest,
+    parameters: Mapping[str, str],
+    name: str,
+    place: Place,
+    journal: Journal,
+    past: Past,
+    machine: Machine,
+    on_event: Callable[[Event], None] | None,
+) -> WorkflowResult:
+    def tell(node: str, state: State, text: str, seconds: float | None) -> None:
+        if on_event is not None:
+            on_event(Event(datetime.now(UTC), node, state, text, seconds))
+
+    admission = Admission(machine, place.folder, place.locks, place.mark)
+    engine = Engine(manifest, place, journal, past, admission, tell)
+    main = asyncio.ensure_future(_whole(engine, manifest, _workflow_values(manifest, parameters, name, past.started)))
+    if threading.current_thread() is threading.main_thread():
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, main.cancel)
+    try:
+        status = await main
+    except asyncio.CancelledError:
+        return WorkflowResult(name, "Stopped", tuple(engine.steps), place.folder)
+    journal.write("status", status=status)
+    shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
+    return WorkflowResult(name, status, tuple(engine.steps), place.folder)
+
+
+def _workflow_values(manifest: Manifest, parameters: Mapping[str, str], name: str, started: float) -> dict[str, str]:
+    return {
+        "workflow.name": name,
+        "workflow.namespace": str(manifest.metadata.namespace or "default"),
+        "workflow.uid": hashlib.sha256(f"{name} {started}".encode()).hexdigest()[:32],
+        "workflow.creationTimestamp": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        **{f"workflow.parameters.{key}": value for key, value in parameters.items()},
+    }
+
+
+async def _whole(engine: Engine, manifest: Manifest, values: dict[str, str]) -> Status:
+    began = time.monotonic()
+    spec = manifest.spec
+    result = await engine.run("", spec.entrypoint, {}, values)
+    status = _status(result)
+    if spec.on_exit is None:
+        return status
+    failures = [_failure(node) for node in engine.steps if node.failed]
+    at_exit = {
+        "workflow.status": status,
+        # Quoted once more, as Argo does it.
+        "workflow.failures": json.dumps(json.dumps(failures, ensure_ascii=False), ensure_ascii=False),
+        "workflow.duration": f"{time.monotonic() - began:.6f}",
+    }
+    handled = await engine.run(ON_EXIT, spec.on_exit, {}, {**values, **at_exit})
+    return _status(handled) if status == "Succeeded" else status
+
+
+def _status(result: NodeResult) -> Status:
+    if result.phase in ("Failed", "Error"):
+        return result.phase
+    return "Succeeded"
+
+
+def _failure(node: NodeResult) -> dict[str, str]:
+    return {
+        "displayName": node.id,
+        "message": node.message,
+        "templateName": node.template,
+        "phase": node.phase,
+        "podName": node.id,
+        "finishedAt": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
