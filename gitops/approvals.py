@@ -21,7 +21,7 @@ from slipway.names import check_environment, check_model, check_number
 from slipway.operation import Operation, parse_message, render_message
 from slipway.version import ModelVersion, parse_release_env
 
-__all__ = ["Request", "approve", "open_request", "reject", "requests"]
+__all__ = ["Request", "approve", "open_request", "reject", "requests", "waiting_refs"]
 
 PREFIX = "refs/heads/promote/"
 _LOOK_BACK = 500
@@ -150,7 +150,7 @@ def approve(
         check_enter(snapshot, environment, request.version, now)
         if tip.files.get(path) != before:
             raise Rejected(
-                f"{environment} serves {snapshot.release(environment, model) or 'nothing'} of {model} now, which is not "
+                f"{environment} serves {snapshot.release(environment, model) or f'no {model}'} now, which is not "
                 f"what {request.version} was judged against; `slipway reject {environment} {model}` and promote again"
             )
         files: dict[str, bytes | None] = {path: judged[path]}
@@ -160,7 +160,11 @@ def approve(
         if kustomization not in tip.files:
             files[kustomization] = judged.get(kustomization)
         message = render_message(f"Promote {request.version} to {environment}", operation)
-        closes = {_ref(environment, model, r.version.number): (r.head, None) for r in mine}
+        closes = {
+            _ref(environment, model, number): (head, None)
+            for number, head in _waiting(tip, environment, model).items()
+            if number <= request.version.number
+        }
         return Edit(files, message, merges=request.head, moves=closes)
 
     return edit(
@@ -182,7 +186,7 @@ def reject(url: str, environment: str, model: str, *, by: str, reason: str, now:
     operation_id = f"reject/{uuid4().hex}"
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot, _ = snapshot_of(url, tip, environment)
+        snapshot_of(url, tip, environment)
         waiting = _waiting(tip, environment, model)
         if not waiting:
             raise Rejected(f"no promotion of {model} waits for {environment}; see `slipway approvals`")
@@ -234,6 +238,11 @@ def _waiting(tip: Tip, environment: str, model: str) -> dict[int, str]:
         if parsed and parsed[:2] == (environment, model):
             found[parsed[2]] = head
     return found
+
+
+def waiting_refs(tip: Tip, environment: str, model: str) -> list[tuple[str, str]]:
+    """(ref, head) of every request for a model, among the branches that an edit saw."""
+    return [(_ref(environment, model, number), head) for number, head in _waiting(tip, environment, model).items()]
 
 
 def _requests(remote: Remote, environment: str | None = None) -> list[Request]:

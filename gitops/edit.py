@@ -79,6 +79,7 @@ def edit(
 
     seen: set[str] = set()
     tried: set[str] = set()
+    last: dict[str, str] | None = None
     refused = 0
     with opened(url) as remote:
         at("opened")
@@ -93,9 +94,8 @@ def edit(
                         earlier = find_operation(remote, lambda o: o.id == operation_id, main, seen)
                         if earlier is not None:
                             return Done(earlier, created=earlier in tried, reason="this operation is already recorded")
-                        if tried and main in seen:
-                            refused += 1
                         seen.add(main)
+                    refused, last = (refused + 1 if found == last else 0), found
                     tip = _read(remote, main, reads, {r: c for r, c in found.items() if r != MAIN})
                     at("read")
                     wanted = change(tip)
@@ -110,7 +110,7 @@ def edit(
                     at("pushed")
                     if pushed.status == 0:
                         return Done(commit, created=True)
-                    # A push that fails three times while nobody else moves main is not a race.
+                    # A push that fails again and again while nobody moves anything is not a race.
                     if refused >= 3:
                         raise _refusal(url, pushed.status, pushed.reason)
                     raise _LostRace

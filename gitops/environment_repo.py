@@ -11,21 +11,14 @@ import yaml
 from pydantic import ValidationError
 
 from gitops.git import Git
-from gitops.layout import ENVIRONMENTS, hold_path
+from gitops.layout import ENVIRONMENTS, FREEZE_FILE, HOLD_FILE, OURS, RELEASE_FILE, hold_path
 from gitops.remote import opened
 from gitops.tree import list_files, read_blobs
 from slipway.environments import Environments, Freeze, Hold
 from slipway.errors import Misconfigured, Rejected
-from slipway.names import ENVIRONMENT, MODEL
 from slipway.version import ModelVersion, parse_release_env
 
 __all__ = ["Snapshot", "parse_environments", "parse_files", "read"]
-
-_NAMES = f"envs/(?P<environment>{ENVIRONMENT[1:-1]})/(?P<model>{MODEL[1:-1]})"
-_RELEASE = re.compile(f"{_NAMES}/release\\.env", re.ASCII)
-_HOLD = re.compile(f"{_NAMES}/holds/([0-9]+)\\.json", re.ASCII)
-_FREEZE = re.compile(f"envs/({ENVIRONMENT[1:-1]})/freeze\\.json", re.ASCII)
-_OURS = re.compile(r"envs/[^/]+/(freeze\.json|[^/]+/(release\.env|holds/[^/]+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +68,13 @@ def read(url: str, *, ref: str = "main") -> Snapshot:
             git = remote.git
             commit = full if ref == full else remote.branches(full, depth=1).get(full, "")
             if commit:
-                remote.fetch_objects([commit, git.run("rev-parse", f"{commit}^{{tree}}").decode().strip()])
+                remote.fetch_commits([commit])
+                remote.fetch_objects([git.run("rev-parse", f"{commit}^{{tree}}").decode().strip()])
         if not commit:
             raise Misconfigured(f"{url} has no {ref}; run `slipway env init` to set it up")
         files, odd = {}, {}
         for entry in list_files(git, commit, ["envs"]):
-            if entry.path == ENVIRONMENTS or _OURS.fullmatch(entry.path):
+            if entry.path == ENVIRONMENTS or OURS.fullmatch(entry.path):
                 if entry.oddity:
                     odd[entry.path] = f"it is {entry.oddity}; replace it by a plain file"
                 else:
@@ -99,13 +93,13 @@ def parse_files(commit: str, files: Mapping[str, bytes], broken: Mapping[str, st
     freezes = {e.name: list(e.freezes) for e in environments.environments}
     for path, content in files.items():
         try:
-            if match := _RELEASE.fullmatch(path):
+            if match := RELEASE_FILE.fullmatch(path):
                 releases[match["environment"], match["model"]] = _release(path, content, match["model"])
-            elif match := _HOLD.fullmatch(path):
+            elif match := HOLD_FILE.fullmatch(path):
                 holds.append(_hold(path, content))
-            elif match := _FREEZE.fullmatch(path):
-                freezes.setdefault(match[1], []).append(Freeze.model_validate_json(content))
-            elif _OURS.fullmatch(path):
+            elif match := FREEZE_FILE.fullmatch(path):
+                freezes.setdefault(match["environment"], []).append(Freeze.model_validate_json(content))
+            elif OURS.fullmatch(path):
                 raise Rejected("no environment, model or version has such a name; rename it or remove it")
         except ValidationError as error:
             wrong[path] = f"{error.errors()[0]['msg']}; revert the commit that edited it by hand"

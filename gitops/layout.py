@@ -6,11 +6,15 @@ import hashlib
 import re
 
 from slipway.environments import Freeze, Hold
-from slipway.names import check_environment, check_model, check_number
+from slipway.names import ENVIRONMENT, MODEL, check_environment, check_model, check_number
 from slipway.version import release_path
 
 __all__ = [
     "ENVIRONMENTS",
+    "FREEZE_FILE",
+    "HOLD_FILE",
+    "OURS",
+    "RELEASE_FILE",
     "evidence_path",
     "folder",
     "freeze_path",
@@ -23,6 +27,13 @@ __all__ = [
 ]
 
 ENVIRONMENTS = "envs/environments.yaml"
+_ENVIRONMENT = f"envs/(?P<environment>{ENVIRONMENT.strip('^$')})"
+_FOLDER = f"{_ENVIRONMENT}/(?P<model>{MODEL.strip('^$')})"
+RELEASE_FILE = re.compile(rf"{_FOLDER}/release\.env", re.ASCII)
+HOLD_FILE = re.compile(rf"{_FOLDER}/holds/[0-9]+\.json", re.ASCII)
+FREEZE_FILE = re.compile(rf"{_ENVIRONMENT}/freeze\.json", re.ASCII)
+# Files that only slipway writes, whatever their names are.
+OURS = re.compile(r"envs/[^/]+/(freeze\.json|[^/]+/(release\.env|holds/[^/]+))")
 
 
 def folder(environment: str, model: str) -> str:

@@ -44,11 +44,13 @@ class Remote:
         else:
             out = self._asked("ls-remote", "--", self.url, *(f"{ref}*" if ref.endswith("/") else ref for ref in refs))
         found = {ref: oid for oid, ref in (line.split("\t", 1) for line in out.decode().splitlines())}
-        if depth is None and (self.git.folder / "shallow").exists():
-            self._fetch(found.values(), "--unshallow", "--filter=tree:0")
-        # After the first time git knows what is here, and is sent only what came after it.
-        self._fetch(found.values(), *([f"--depth={depth}"] if depth and not self.have else []), "--filter=tree:0")
+        self.fetch_commits(found.values(), depth)
         return found
+
+    def fetch_commits(self, oids: Iterable[str], depth: int | None = 1) -> None:
+        """Bring commits, without their trees, and those before them down to `depth`; those of a folder are there."""
+        # After the first time git knows what is here, and is sent only what came after it.
+        self._fetch(oids, *([f"--depth={depth}"] if depth and not self.have else []), "--filter=tree:0")
 
     def prefetch(self, commit: str, paths: Sequence[str]) -> None:
         """Bring what is at or below `paths`, and the trees on the way; of a folder everything is there already."""
