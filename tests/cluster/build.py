@@ -98,7 +98,7 @@ def _build(one: Built) -> None:
 
 
 def _vendor(product: Product, source: Path) -> None:
-    _go(["mod", "vendor"], source, product)
+    _go(["mod", "vendor", "-e"], source, product)  # -e: embedded files are among what is missing
     module = source / "vendor" / product.module
     for path, content in product.vendored.items():
         target, original = module / path, module / content

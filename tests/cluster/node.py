@@ -49,19 +49,22 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     config_path = "{folder}/registry-hosts"
 """
 
+# Two blocks, for CoreDNS asks `template` before `kubernetes`: every other name is unknown at once, not after a timeout.
 _COREFILE = """\
-.:53 {{
+cluster.local in-addr.arpa {{
     bind {address}
     errors
-    ready 127.0.0.1:8181
     kubernetes cluster.local in-addr.arpa {{
         kubeconfig {kubeconfig}
         ttl 5
     }}
-    template ANY ANY . {{
+    cache 5
+}}
+. {{
+    bind {address}
+    template ANY ANY {{
         rcode NXDOMAIN
     }}
-    cache 5
 }}
 """
 

@@ -118,7 +118,9 @@ def _general(name: str) -> x509.GeneralName:
 
 
 def _write_key(place: Place, file: str, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
     place.write(f"pki/{file}.key", pem.decode(), mode=0o600)
 
 
