@@ -56,8 +56,11 @@ def render(rows: Sequence[Row], notes: Sequence[Note], environments: Sequence[st
     lines = []
     for count, line in enumerate(table):
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        colour = None if count == 0 or not line[6] else "yellow"
-        lines.append(click.style(text, bold=count == 0, fg=colour))
+        if count == 0:
+            text = click.style(text, bold=True)
+        elif line[6]:
+            text = click.style(text, fg="yellow")
+        lines.append(text)
     if notes:
         lines.append("")
         lines += [f"{note.environment}: {note.text}" if note.environment else note.text for note in notes]

@@ -53,7 +53,7 @@ def _since(env_repo: str, releases: dict[tuple[str, str], ModelVersion]) -> dict
     for event in history(env_repo):
         if not missing:
             break
-        if event.environment is None or event.model is None:
+        if not event.released or event.environment is None or event.model is None:
             continue
         place = (event.environment, event.model)
         if place in missing:
