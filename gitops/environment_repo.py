@@ -69,7 +69,7 @@ def read(url: str, *, ref: str = "main") -> Snapshot:
             commit = full if ref == full else remote.branches(full, depth=1).get(full, "")
             if commit:
                 remote.fetch_commits([commit])
-                remote.fetch_objects([git.run("rev-parse", f"{commit}^{{tree}}").decode().strip()])
+                remote.fetch_trees(commit)
         if not commit:
             raise Misconfigured(f"{url} has no {ref}; run `slipway env init` to set it up")
         files, odd = {}, {}

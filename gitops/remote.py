@@ -52,6 +52,22 @@ class Remote:
         # After the first time git knows what is here, and is sent only what came after it.
         self._fetch(oids, *([f"--depth={depth}"] if depth and not self.have else []), "--filter=tree:0")
 
+    def bring(self, commit: str) -> bool:
+        """Whether the repository has a commit; after True it can be read. Raises TryAgain when the server is away."""
+        if self.local is not None:
+            return self.git.ask("cat-file", "-e", f"{commit}^{{commit}}").status == 0
+        try:
+            self.fetch_commits([commit])
+        except TryAgain:
+            self.branches(MAIN, depth=1)  # is it the commit that is missing, or the server?
+            return False
+        return True
+
+    def fetch_trees(self, commit: str) -> None:
+        """Bring all folders of a commit, without the files in them."""
+        if self.local is None:
+            self.fetch_objects([self.git.run("rev-parse", f"{commit}^{{tree}}").decode().strip()])
+
     def prefetch(self, commit: str, paths: Sequence[str]) -> None:
         """Bring what is at or below `paths`, and the trees on the way; of a folder everything is there already."""
         if self.local is None:

@@ -1,0 +1,200 @@
+"""Which models did a push change? One list, from which the workflow fans out.
+
+- A file in `models/NAME/` changes that model; a `model.yaml` that went away deletes it.
+- A file anywhere else is shared code and changes every model; documentation changes none.
+- When the commit before is not known (a first push, a forced one) every model counts as changed.
+- A model.yaml with errors does not stop other people's models: the errors are printed, and that model's own training
+  refuses them. Only when nothing else is left to do is the push refused as a whole.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hera_workflows.steps import run_step
+from slipway.change import Change, Changes
+from slipway.errors import Misconfigured, Rejected
+from slipway.names import check_commit, check_model
+from slipway.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from gitops.remote import Remote
+
+__all__ = ["Tree", "changed_models", "check_paths", "plan", "plan_push"]
+
+_ZEROS = re.compile(r"0{40}(0{24})?")
+_MODEL_FILE = re.compile(r"models/([^/]+)/model\.yaml")
+_DOCUMENTATION = re.compile(
+    r"(.*/)?([^/]*\.(md|rst)|LICEN[CS]E[^/]*|\.gitignore|\.gitattributes|\.editorconfig)|docs/.*|\.github/.*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files of the source repository at one commit."""
+
+    files: Mapping[str, str]  # path -> object id
+    links: Mapping[str, str]  # path of a symbolic link -> its target
+    submodules: Mapping[str, str]  # path -> commit
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Folder name -> object id of its model.yaml."""
+        return {match[1]: oid for path, oid in self.files.items() if (match := _MODEL_FILE.fullmatch(path))}
+
+
+@click.command()
+@click.option("--source-repo", required=True, help="The repository that was pushed to: a folder or a URL.")
+@click.option("--before", required=True, help="The commit before the push; zeros for a new branch.")
+@click.option("--after", required=True, help="The commit that was pushed; zeros when the branch was deleted.")
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Where the list goes.")
+def plan(source_repo: str, before: str, after: str, output: Path) -> None:
+    """Write which models a push changed, as a JSON list.
+
+    \b
+    Example:
+      python -m hera_workflows.steps.plan --source-repo .slipway/source.git \\
+        --before 0000000000000000000000000000000000000000 --after "$(git rev-parse HEAD)" --output changes.json
+    """
+    changes, problems = plan_push(source_repo, check_commit(before), check_commit(after))
+    for problem in problems:
+        click.echo(problem, err=True)
+    for change in changes:
+        click.echo(f"{change.model}: {change.action} ({change.why})")
+    if not changes:
+        click.echo("no model changed")
+    try:
+        output.write_bytes(Changes.dump_json(changes))
+    except OSError as error:
+        raise Misconfigured(f"--output {output}: {error.strerror}; give a file that can be written") from None
+
+
+def plan_push(source_repo: str, before: str, after: str) -> tuple[list[Change], list[str]]:
+    """What a push changed, and the errors in the model.yaml files of it.
+
+    Raises Rejected when a path in the push cannot be a model, or when nothing but models with errors changed.
+    """
+    from gitops.remote import opened
+    from gitops.tree import read_blobs
+    from hera_workflows.models import read_spec
+
+    if _ZEROS.fullmatch(after):
+        return [], []
+    with opened(source_repo) as remote:
+        if not remote.bring(after):
+            raise Rejected(f"{source_repo} has no commit {after}; push it again")
+        old = _tree(remote, before) if not _ZEROS.fullmatch(before) and remote.bring(before) else None
+        new = _tree(remote, after)
+        touched = None if old is None else _touched(old, new)
+        check_paths(new)
+        whys = changed_models(old, new, touched)
+        oids = [oid for name, oid in new.models.items() if name in whys]
+        remote.fetch_objects(oids)
+        contents = read_blobs(remote.git, oids)
+    changes, problems, failed = [], [], 0
+    for name, why in whys.items():
+        if name not in new.models:
+            changes.append(Change(model=name, action="deleted", commit=after, why=why))
+            continue
+        where = f"models/{name}/model.yaml"
+        try:
+            spec = read_spec(contents[new.models[name]], where)
+            if spec.name != name:
+                raise Rejected(f"{where}: its name is {spec.name}, its folder {name}; give both the same name")
+        except Rejected as error:
+            failed += 1
+            problems.append(str(error))
+            spec = ModelSpec(name=name, task="unknown")
+        changes.append(_change(name, after, why, spec))
+    if failed and failed == len(changes):
+        raise Rejected("\n".join(problems))
+    return changes, problems
+
+
+def changed_models(old: Tree | None, new: Tree, touched: Sequence[str] | None) -> dict[str, str]:
+    """Model -> why it counts as changed (deleted, if `new` lacks it); `touched` are the paths that differ."""
+    if old is None or touched is None:
+        return dict.fromkeys(sorted(new.models), "the commit before this push is not known")
+    whys: dict[str, str] = {}
+    shared = None
+    for path in sorted(touched):
+        if _DOCUMENTATION.fullmatch(path):
+            continue
+        parts = path.split("/")
+        name = parts[1] if len(parts) > 2 and parts[0] == "models" else None
+        if name in new.models:
+            whys.setdefault(str(name), path)
+        elif name in old.models:
+            whys[str(name)] = f"models/{name}/model.yaml was removed"
+        else:
+            shared = shared or path
+    if shared is not None:
+        for name in new.models:
+            whys.setdefault(name, f"shared code {shared}")
+    return {name: whys[name][:500] for name in sorted(whys)}
+
+
+def check_paths(tree: Tree) -> None:
+    """Raise Rejected for a folder that cannot be a model, a link that leaves the repository, a submodule in models/."""
+    for name in tree.models:
+        try:
+            check_model(name)
+        except Rejected as error:
+            raise Rejected(f"models/{name[:80]!r}/: {error}") from None
+    for path, target in tree.links.items():
+        end = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+        if posixpath.isabs(target) or end == ".." or end.startswith("../"):
+            raise Rejected(f"{path!r} links to {target[:80]!r}, outside the repository; commit the file itself")
+        if _MODEL_FILE.fullmatch(path):
+            raise Rejected(f"{path!r} is a symbolic link; commit the file itself")
+    for path in tree.submodules:
+        if path.startswith("models/"):
+            raise Rejected(f"{path!r} is a submodule, which training does not fetch; commit its files instead")
+
+
+def _tree(remote: Remote, commit: str) -> Tree:
+    from gitops.tree import list_files, read_blobs
+
+    remote.fetch_trees(commit)
+    entries = list_files(remote.git, commit)
+    links = {entry.path: entry.oid for entry in entries if entry.mode == "120000"}
+    remote.fetch_objects(list(links.values()))
+    targets = read_blobs(remote.git, links.values())
+    return Tree(
+        files={entry.path: entry.oid for entry in entries if entry.oddity is None},
+        links={path: targets[oid].decode(errors="surrogateescape") for path, oid in links.items()},
+        submodules={entry.path: entry.oid for entry in entries if entry.mode == "160000"},
+    )
+
+
+def _touched(old: Tree, new: Tree) -> list[str]:
+    before = {**old.files, **old.links, **old.submodules}
+    after = {**new.files, **new.links, **new.submodules}
+    return [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
+
+
+def _change(name: str, commit: str, why: str, spec: ModelSpec) -> Change:
+    train = spec.train
+    return Change(
+        model=name,
+        action="changed",
+        commit=commit,
+        why=why,
+        gpus=str(train.gpus),
+        cpu=train.cpu,
+        memory=train.memory,
+        ephemeral_storage=train.ephemeral_storage,
+        timeout_seconds=str(int(train.timeout.total_seconds())),
+    )
+
+
+if __name__ == "__main__":
+    run_step(plan)
