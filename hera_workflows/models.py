@@ -184,20 +184,18 @@ def _task_problems(marked: Marked, value: Mapping[str, Any]) -> list[Problem]:
 
 
 def _class_problems(marked: Marked, task: Task, classes: Any) -> list[Problem]:
-    if classes is None or not isinstance(classes, list):
-        return []
     path: Path = ("classes",)
-    if not task.CLASSIFIES:
-        return [Problem(*marked.place(path), f"{task.NAME} has no classes; remove `classes`")]
-    if len(classes) < 2:
-        return [
-            Problem(*marked.place(path), f"{len(classes)} classes; list at least two, in the order of their number")
-        ]
-    problems = []
-    for index, name in enumerate(classes):
+    if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+        return []
+    problems = [Problem(*marked.place(path), text) for text in task.check_classes(classes)]
+    for index, name in enumerate(classes or ()):
         place = marked.place((*path, index))
-        if isinstance(name, str) and (not name or len(name) > 100 or not name.isprintable()):
-            problems.append(Problem(*place, f"class {_shown(name)} is not 1 to 100 printable characters; rename it"))
+        if not name or len(name) > 100 or not name.isprintable() or any(mark in name for mark in "[]"):
+            problems.append(
+                Problem(
+                    *place, f"class {_shown(name)} is not 1 to 100 printable characters without brackets; rename it"
+                )
+            )
         if name in classes[:index]:
             problems.append(Problem(*place, f"class {_shown(name)} is listed twice; keep one"))
     return problems

@@ -40,6 +40,9 @@ class Task(Protocol):
     def head(self, module: Any, *, keywords: bool) -> Any:
         """The torch module to serve: inputs by name → OUTPUT as float32."""
 
+    def check_classes(self, classes: Sequence[str] | None) -> list[str]:
+        """What is wrong with `classes` of model.yaml (names that are text and all different), as sentences."""
+
     def check_labels(self, labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
         """What is wrong with labels, as sentences; empty when all is well."""
 

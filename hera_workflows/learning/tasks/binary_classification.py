@@ -27,6 +27,13 @@ def head(module: Any, *, keywords: bool) -> Any:
     return BinaryHead(module, keywords=keywords)
 
 
+def check_classes(classes: Sequence[str] | None) -> list[str]:
+    """Sentences; the names of label 0 and of label 1, or none at all."""
+    if classes is None:
+        return []
+    return [] if len(classes) == 2 else [f"{len(classes)} classes; list two: the names of label 0 and of label 1"]
+
+
 def check_labels(labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
     """Sentences; labels: (n,) of 0 and 1."""
     return classification.label_problems(labels, 1, classes or ("0", "1"), None)

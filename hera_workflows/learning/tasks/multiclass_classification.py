@@ -27,6 +27,13 @@ def head(module: Any, *, keywords: bool) -> Any:
     return ProbabilityHead(module, keywords=keywords)
 
 
+def check_classes(classes: Sequence[str] | None) -> list[str]:
+    """Sentences; two names at least, or none at all."""
+    if classes is None:
+        return []
+    return [] if len(classes) > 1 else [f"{len(classes)} classes; list at least two, in the order of their number"]
+
+
 def check_labels(labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
     """Sentences; labels: (n,) whole numbers from 0."""
     return classification.label_problems(labels, 1, classes, None)

@@ -35,6 +35,11 @@ def head(module: Any, *, keywords: bool) -> Any:
     return PredictionHead(module, keywords=keywords)
 
 
+def check_classes(classes: Sequence[str] | None) -> list[str]:
+    """Sentences; there are none."""
+    return ["a regression has no classes; remove `classes`"] if classes is not None else []
+
+
 def check_labels(labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
     """Sentences; labels: (n,) or (n, 1) finite numbers."""
     import numpy as np
