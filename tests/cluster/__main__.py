@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 
@@ -37,7 +39,10 @@ def up() -> None:
     from tests.cluster.place import default_folder
     from tests.cluster.up import up as bring_up
 
-    bring_up(default_folder(), _say)
+    value = bring_up(default_folder(), _say)
+    for name, at in value.items():
+        click.echo(f"{name:22} {at if isinstance(at, str) else json.dumps(at)}")
+    click.echo("all of it is inside the cluster's network: python -m tests.cluster run -- COMMAND")
 
 
 @cluster.command()
@@ -57,6 +62,24 @@ def status() -> None:
 
     for line in leftovers(default_folder()):
         click.echo(line)
+
+
+@cluster.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...]) -> None:
+    """Run COMMAND inside the cluster's network, with KUBECONFIG set and the cluster's programs on PATH."""
+    from tests.cluster import network
+    from tests.cluster.build import built
+    from tests.cluster.place import default_folder
+    from tests.cluster.products import PRODUCTS
+
+    if not network.exists():
+        raise click.ClickException("no cluster is up; run `make cluster`")
+    programs = [str(built(product).folder / "bin") for product in PRODUCTS]
+    path = ":".join([*programs, os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(default_folder() / "kubeconfig/admin.json")}
+    arguments = network.inside(command)
+    os.execvpe(arguments[0], arguments, environment)
 
 
 def main() -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tests.cluster.build import Built
     from tests.cluster.place import Place
 
-__all__ = ["Image", "ensure_root", "publish", "publish_all", "reference", "restore"]
+__all__ = ["PUBLISHED", "Image", "ensure_root", "publish", "publish_all", "reference", "restore"]
+
+PUBLISHED = ("base", "pause", "argo-workflows", "argo-events", "argo-cd")
 
 _SUITE = "bookworm"
 # Python and git for slipway's own steps, libpython for Triton's stub, the rest for Argo CD.

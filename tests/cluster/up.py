@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.cluster import control_plane, debian, images, network, node, pki, registry
+from tests.cluster import argo, control_plane, debian, forge, images, network, node, pki, registry, services, summary
 from tests.cluster.build import build_all
 from tests.cluster.place import Place, claim
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["up"]
 
 
-def up(folder: Path, say: Callable[[str], None]) -> None:
-    """Bring up what is not up; safe to run again at any time, also after any part was killed.
+def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Bring up what is not up, and say where everything is; safe at any time, also after any part was killed.
 
     Raises Misconfigured where this machine cannot hold a cluster, TryAgain where a part does not come up.
     """
@@ -38,9 +38,16 @@ def up(folder: Path, say: Callable[[str], None]) -> None:
         images.restore(place)
         registry.start_registry(place)
         images.publish_all(place, say)
-        say("start the control plane")
+        say("start the control plane, S3, the event bus and Prometheus")
         control_plane.up(place)
+        services.up(place)
         say("start the node")
         node.start_node(place, images.reference("pause"))
         node.wait_ready(place)
-        say("the node is Ready")
+        say("the node is Ready; install Argo Workflows, Events and CD")
+        argo.apply(place)
+        say("start the forge")
+        forge.up(place)
+        say("wait for the controllers")
+        argo.wait_available(place)
+        return summary.write(place)
