@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["CAP", "CappedLog", "log_parts"]
@@ -25,8 +26,8 @@ class CappedLog:
     so the disk and the memory never fill and the last lines can always be read.
     """
 
-    def __init__(self, path: Path, cap: int = CAP) -> None:
-        self._path, self._cap = path, cap
+    def __init__(self, path: Path, cap: int = CAP, echo: Callable[[bytes], None] | None = None) -> None:
+        self._path, self._cap, self._echo = path, cap, echo
         path.parent.mkdir(parents=True, exist_ok=True)
         _join(path, 0, cap)  # what a killed runner left
         self._file = path.open("ab", buffering=0)
@@ -39,6 +40,8 @@ class CappedLog:
         """Take some output; raises OSError when the disk is full."""
         if data:
             self._line = (self._line + data)[-4096:]
+            if self._echo is not None:
+                self._echo(data)
         while data:
             if self._room == 0:
                 self._rotate()

@@ -17,10 +17,11 @@ from slipway.errors import Misconfigured
 
 __all__ = ["Invocation", "invocation", "needs", "read_output"]
 
-# What a process needs to start at all; everything else must be named in the manifest.
+# What a process needs to start at all, and the platform's marks; everything else must be named in the manifest.
 _INHERITED = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD",
     "CUDA_HOME", "CUDA_PATH", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "SSL_CERT_FILE",
+    "SLIPWAY_PLATFORM", "SLIPWAY_ROLE",
 )  # fmt: skip
 _LARGEST_OUTPUT = 2**20  # bytes
 

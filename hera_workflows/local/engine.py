@@ -59,9 +59,10 @@ class Engine:
         past: Past,
         admission: Admission,
         tell: Callable[[str, State, str, float | None], None],
+        hear: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self._manifest, self._place, self._journal, self._past = manifest, place, journal, past
-        self._admission, self._tell = admission, tell
+        self._admission, self._tell, self._hear = admission, tell, hear
         self.steps: list[NodeResult] = []  # in the order in which they ended
 
     async def run(self, node: str, name: str, inputs: Mapping[str, str], workflow: Mapping[str, str]) -> NodeResult:
@@ -190,7 +191,8 @@ class Engine:
         scratch = self._place.folder / ".scratch" / f"{node.replace('/', '.')}.{count}"
         scratch.mkdir(parents=True)
         path = self._place.folder / f"{node}.log"
-        log = CappedLog(path)
+        hear = self._hear
+        log = CappedLog(path, echo=None if hear is None else lambda data: hear(node, data))
         try:
             if count > 1:
                 log.write(f"[slipway: attempt {count}]\n".encode())
@@ -218,11 +220,7 @@ class Engine:
             )
             result = NodeResult(
                 node,
-                "Succeeded"
-                if ended.exit_code == 0 and not ended.reason
-                else "Error"
-                if ended.exit_code is None
-                else "Failed",
+                "Error" if ended.lost else "Failed" if ended.exit_code or ended.reason else "Succeeded",
                 template.name,
                 exit_code=ended.exit_code,
                 reason=ended.reason,
@@ -231,7 +229,7 @@ class Engine:
                 log=path,
             )
             if result.failed:
-                said = "" if ended.reason or ended.exit_code is None else log.last_line()
+                said = "" if ended.reason or ended.lost else log.last_line()
                 return replace(result, message=said or ended.message)
             return _with_outputs(result, template, call.mounts)
         finally:

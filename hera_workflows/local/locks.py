@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hera_workflows.local.stale import kill_marked
 
-__all__ = ["Lock", "try_lock"]
+__all__ = ["Lock", "lock_path", "try_lock"]
 
 
 class Lock:
@@ -32,7 +32,7 @@ def try_lock(folder: Path, name: str, holder: str) -> Lock | str:
     handed out, so that two of them never overlap.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _file_name(name)
+    path = lock_path(folder, name)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,6 +47,7 @@ def try_lock(folder: Path, name: str, holder: str) -> Lock | str:
     return Lock(descriptor)
 
 
-def _file_name(name: str) -> str:
+def lock_path(folder: Path, name: str) -> Path:
+    """The file of the lock called `name`, whatever characters the name has."""
     readable = re.sub(r"[^a-z0-9-]+", "-", name.lower())[:40]
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"
+    return folder / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"

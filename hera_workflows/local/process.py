@@ -21,6 +21,7 @@ __all__ = ["Command", "Ended", "execute"]
 _GRACE = 5.0  # seconds between TERM and KILL
 _WATCH = 0.5  # seconds between two looks at the memory
 _PR_SET_PDEATHSIG = 1
+_FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Ended:
     """How it ended."""
 
     exit_code: int | None  # None: it could not be started; 128 + n after signal n
+    lost: bool  # not started, or killed by somebody else: no word about the step itself
     reason: str  # "", "DeadlineExceeded", "OOMKilled"
     message: str
     seconds: float
@@ -67,7 +69,7 @@ async def execute(command: Command, log: CappedLog) -> Ended:
         )
     except (OSError, ValueError) as error:
         os.close(reader)
-        return Ended(None, "", f"{command.arguments[0]!r} cannot be started: {error}", 0.0)
+        return Ended(None, True, "", f"{command.arguments[0]!r} cannot be started: {error}", 0.0)
     finally:
         os.close(writer)
     watcher = _Watcher(command, process, log, reader)
@@ -79,7 +81,13 @@ async def execute(command: Command, log: CappedLog) -> Ended:
     finally:
         watcher.end()
     code = process.returncode
-    return Ended(128 - code if code < 0 else code, reason, _message(command, reason, code), time.monotonic() - started)
+    return Ended(
+        128 - code if code < 0 else code,
+        not reason and -code in _FROM_OUTSIDE,
+        reason,
+        _message(command, reason, code),
+        time.monotonic() - started,
+    )
 
 
 def _message(command: Command, reason: str, code: int) -> str:

@@ -26,7 +26,7 @@ from hera_workflows.local.stale import kill_marked
 from hera_workflows.templates.values import Values
 from slipway.errors import Rejected, TryAgain
 
-__all__ = ["run"]
+__all__ = ["identify", "run"]
 
 _RUN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -40,14 +40,16 @@ def run(
     volumes: Mapping[str, Path],
     env: Mapping[str, str] | None = None,
     on_event: Callable[[Event], None] | None = None,
+    on_output: Callable[[str, bytes], None] | None = None,
     images: Collection[str] | None = None,
     machine: Machine | None = None,
 ) -> WorkflowResult:
     """Run the manifest in `template` to its end; called again with the same name it goes on where it stopped.
 
     root: state and logs, `<root>/<name>/<step>.log`; volumes: a folder for each claim and Secret; env: values for the
-    variables that the manifest takes from Secrets, by the variable's name; images: those that may be named, the default
-    values' when None. SIGTERM and SIGINT stop every step; the result's status is then "Stopped".
+    variables that the manifest takes from Secrets, by the variable's name; on_event, on_output: hear what happens and
+    what steps print; images: those that may be named, the default values' when None. SIGTERM, SIGINT and SIGHUP stop
+    every step; the result's status is then "Stopped", and the same call goes on later.
 
     Raises Misconfigured (a field that is not honoured, with its path), Rejected (the name belongs to another template
     or other parameters), TryAgain (this run is going on in another process).
@@ -69,11 +71,7 @@ def run(
         place.folder.mkdir(parents=True, exist_ok=True)
         path = place.folder / "journal.jsonl"
         past = read_journal(path)
-        identity = {
-            "manifest": hashlib.sha256(content).hexdigest(),
-            "parameters": values,
-            "template": manifest.metadata.name,
-        }
+        identity = identify(manifest, content, values)
         if past.identity not in (None, identity):
             raise Rejected(
                 f"run {name} has begun with {_difference(past.identity or {}, identity)}; give a new run another --name"
@@ -83,11 +81,27 @@ def run(
         journal = Journal(path)
         try:
             _begin(place, journal, past, identity)
-            return asyncio.run(_run(manifest, values, name, place, journal, past, machine or this_machine(), on_event))
+            admission = Admission(machine or this_machine(), place.folder, place.locks, place.mark)
+            engine = Engine(manifest, place, journal, past, admission, _teller(on_event), on_output)
+            workflow = _workflow_values(manifest, values, name, past.started)
+            status = asyncio.run(_until_stopped(engine, manifest, workflow))
+            if status != "Stopped":
+                journal.write("status", status=status)
+                shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
+            return WorkflowResult(name, status, tuple(engine.steps), place.folder)
         finally:
             journal.close()
     finally:
         lock.release()
+
+
+def identify(manifest: Manifest, content: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """What makes two runs the same: the template's name, its bytes and the parameters."""
+    return {
+        "template": manifest.metadata.name,
+        "manifest": hashlib.sha256(content).hexdigest(),
+        "parameters": dict(parameters),
+    }
 
 
 def _difference(past: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -109,34 +123,23 @@ def _begin(place: Place, journal: Journal, past: Past, identity: Mapping[str, An
     journal.write("resume")
 
 
-async def _run(
-    manifest: Manifest,
-    parameters: Mapping[str, str],
-    name: str,
-    place: Place,
-    journal: Journal,
-    past: Past,
-    machine: Machine,
-    on_event: Callable[[Event], None] | None,
-) -> WorkflowResult:
+def _teller(on_event: Callable[[Event], None] | None) -> Callable[[str, State, str, float | None], None]:
     def tell(node: str, state: State, text: str, seconds: float | None) -> None:
         if on_event is not None:
             on_event(Event(datetime.now(UTC), node, state, text, seconds))
 
-    admission = Admission(machine, place.folder, place.locks, place.mark)
-    engine = Engine(manifest, place, journal, past, admission, tell)
-    main = asyncio.ensure_future(_whole(engine, manifest, _workflow_values(manifest, parameters, name, past.started)))
+    return tell
+
+
+async def _until_stopped(engine: Engine, manifest: Manifest, workflow: dict[str, str]) -> Status:
+    main = asyncio.ensure_future(_whole(engine, manifest, workflow))
     if threading.current_thread() is threading.main_thread():
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, main.cancel)
+            asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     try:
-        status = await main
+        return await main
     except asyncio.CancelledError:
-        return WorkflowResult(name, "Stopped", tuple(engine.steps), place.folder)
-    journal.write("status", status=status)
-    shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
-    return WorkflowResult(name, status, tuple(engine.steps), place.folder)
+        return "Stopped"
 
 
 def _workflow_values(manifest: Manifest, parameters: Mapping[str, str], name: str, started: float) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from hera.workflows import (
     Container,
@@ -135,14 +135,15 @@ def resources_from_inputs() -> str:
     return json.dumps({"containers": [{"name": "main", "resources": {"limits": limits, "requests": requests}}]})
 
 
-def exit_handler(values: Values) -> Container:
-    """The step that tells people how the workflow ended."""
+def exit_handler(values: Values, notify: Literal["always", "failure"]) -> Container:
+    """The step that tells people how the workflow ended; `notify`: when a message is sent, not only a line printed."""
     return step(
         "report-outcome",
         {
             "status": ref("workflow.status"),
             "workflow": ref("workflow.name"),
             "failures": ref("workflow.failures"),
+            "notify": notify,
         },
         values=values,
         needs=values.light,

@@ -30,7 +30,7 @@ def push(values: Values) -> WorkflowTemplate:
             Parameter(name="before"),
             Parameter(name="after"),
         ],
-        templates=[_push(), _model(), *_steps(values), exit_handler(values)],
+        templates=[_push(), _model(), *_steps(values), exit_handler(values, "always")],
         **workflow_defaults(values),
     )
 

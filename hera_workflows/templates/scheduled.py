@@ -37,7 +37,7 @@ def promote(values: Values) -> WorkflowTemplate:
                 mounts=["store"],
                 needs=values.light,
             ),
-            exit_handler(values),
+            exit_handler(values, "failure"),
         ],
         **workflow_defaults(values),
     )
@@ -60,7 +60,7 @@ def gc(values: Values) -> WorkflowTemplate:
                 writes=["store", "workspace"],
                 needs=values.store,
             ),
-            exit_handler(values),
+            exit_handler(values, "failure"),
         ],
         **workflow_defaults(values),
     )

@@ -1,0 +1,89 @@
+"""Which runs there are under a root, how they ended, and what a new one is called."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hera_workflows.local.journal import Past, read_journal
+from hera_workflows.local.locks import lock_path
+from slipway.errors import Rejected
+
+__all__ = ["Run", "find_run", "find_runs", "name_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as its journal tells it."""
+
+    name: str
+    folder: Path
+    past: Past
+
+    @property
+    def template(self) -> str:
+        """The name of the workflow template."""
+        return str((self.past.identity or {}).get("template", "?"))
+
+    @property
+    def started(self) -> datetime:
+        """When it was first started."""
+        return datetime.fromtimestamp(self.past.started, UTC)
+
+    @property
+    def going_on(self) -> bool:
+        """Whether a process is running it now."""
+        try:
+            descriptor = os.open(lock_path(self.folder.parent / ".locks", f"run {self.name}"), os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    @property
+    def status(self) -> str:
+        """Running, Interrupted (the same command goes on with it), or how it ended."""
+        return self.past.status or ("Running" if self.going_on else "Interrupted")
+
+    def logs(self) -> dict[str, Path]:
+        """The log of each step that has begun, oldest first."""
+        paths = [path for path in self.folder.rglob("*.log") if ".scratch" not in path.parts]
+        paths.sort(key=lambda path: (path.stat().st_ctime_ns if path.exists() else 0, path))
+        return {str(path.relative_to(self.folder)).removesuffix(".log"): path for path in paths}
+
+
+def find_runs(root: Path) -> list[Run]:
+    """Every run under `root`, oldest first."""
+    folders = [path.parent for path in root.glob("*/journal.jsonl")]
+    return sorted(
+        (Run(f.name, f, read_journal(f / "journal.jsonl")) for f in folders), key=lambda run: run.past.started
+    )
+
+
+def find_run(root: Path, name: str) -> Run:
+    """The run of that name; raises Rejected when there is none."""
+    if "/" not in name and (folder := root / name).joinpath("journal.jsonl").is_file():
+        return Run(name, folder, read_journal(folder / "journal.jsonl"))
+    raise Rejected(f"there is no run {name[:80]!r} in {root}; `slipway logs` lists the runs")
+
+
+def name_for(root: Path, identity: Mapping[str, Any]) -> str:
+    """The name of the last run that is the same and did not end, so that it goes on; else the next free number."""
+    template, numbers = str(identity["template"]), [0]
+    for run in reversed(find_runs(root)):
+        if run.past.identity == identity and run.past.status is None:
+            return run.name
+        base, _, number = run.name.rpartition("-")
+        if base == template and number.isascii() and number.isdigit():
+            numbers.append(int(number))
+    return f"{template}-{max(numbers) + 1}"
