@@ -138,9 +138,8 @@ def _p_of_missing(part: Answers, metric: str, limit: Threshold) -> float:
     """The one-sided p value that the slice meets the limit; small means that it misses it."""
     import numpy as np
 
-    statistics = part.statistics(metric)
-    if metric == "accuracy" and statistics.shape[1] == 1:
-        return binomial_below(int(statistics.sum()), len(part), min(1.0, max(0.0, limit.value)))
+    if (right := part.hits(metric)) is not None:
+        return binomial_below(int(right.sum()), len(part), min(1.0, max(0.0, limit.value)))
     bounds_at = interval(part, metric, 0.6826894921)  # ± one standard error
     measured = value(part, metric)
     if bounds_at is None or bounds_at.high <= bounds_at.low:
@@ -181,9 +180,8 @@ def against_champion(gate: ChampionGate, candidate: Answers, champion: Answers, 
     gain = (ours - theirs) * (1 if higher else -1)
     if count < MIN_PAIRS:
         bounds = None
-    elif metric == "accuracy" and candidate.statistics(metric).shape[1] == 1:
-        mine, other = candidate.statistics(metric)[:, 0], champion.statistics(metric)[:, 0]
-        ups, downs = int((mine > other).sum()), int((mine < other).sum())
+    elif (mine := candidate.hits(metric)) is not None and (other := champion.hits(metric)) is not None:
+        ups, downs = int((mine & ~other).sum()), int((other & ~mine).sum())
         bounds = score_interval(ups, downs, count, gate.confidence)
         worse = mcnemar_worse(ups, downs) <= (1 - gate.confidence) / 2
     elif bounds is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hera_workflows.learning.resampling import Interval, grouped, percentile_interval, resample
+from hera_workflows.learning.resampling import Interval, grouped, percentile_interval, rate_interval, resample
 from hera_workflows.learning.tasks import Direction, Task
 from slipway.errors import Rejected
 
@@ -35,6 +35,11 @@ class Answers:
         """The answers to some of the samples."""
         return Answers(self.task, self.output[mask], self.labels[mask], self.names)
 
+    def hits(self, metric: str) -> NDArray[np.bool_] | None:
+        """(n,) which samples are right, where the metric is the share of those; else None."""
+        statistics = self.statistics(metric) if metric == "accuracy" else None
+        return statistics[:, 0] > 0 if statistics is not None and statistics.shape[1] == 1 else None
+
     def statistics(self, metric: str, part: slice = slice(None)) -> NDArray[np.float64]:
         """(m, k) rows of `Task.statistics`."""
         return self.task.statistics(metric, self.output[part], self.labels[part], self.names)
@@ -57,11 +62,13 @@ def value(answers: Answers, metric: str) -> float:
 
 
 def interval(answers: Answers, metric: str, confidence: float) -> Interval | None:
-    """The confidence interval of the metric, by resampling samples; None where that has no meaning."""
+    """The confidence interval of the metric, by resampling (Wilson's for a rate); None where that has no meaning."""
     import numpy as np
 
     if metric in answers.task.UNPAIRED or len(answers) < 2:
         return None
+    if (right := answers.hits(metric)) is not None:
+        return rate_interval(int(right.sum()), len(answers), confidence)
     sums = grouped(lambda part: answers.statistics(metric, part), len(answers), SEED)
     values = [answers.task.combine(metric, means, answers.names) for means in resample(sums, len(answers), SEED)]
     return percentile_interval(np.concatenate(values), confidence)

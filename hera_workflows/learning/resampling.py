@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     Combine = Callable[[NDArray[np.float64]], NDArray[np.float64]]
     Statistics = Callable[[slice], NDArray[np.float64]]
 
-__all__ = ["Interval", "binomial_below", "grouped", "holm", "mcnemar_worse", "resample", "score_interval"]
+__all__ = [
+    "Interval",
+    "binomial_below",
+    "grouped",
+    "holm",
+    "mcnemar_worse",
+    "percentile_interval",
+    "rate_interval",
+    "resample",
+    "score_interval",
+]
 
 GROUPS = 4096
 REPEATS = 4000
@@ -97,6 +107,14 @@ def score_interval(better: int, worse: int, count: int, confidence: float) -> In
     low = brentq(lambda d: score(d) - z, -edge, observed - 1e-12) if score(-edge) > z else -1.0
     high = brentq(lambda d: score(d) + z, observed + 1e-12, edge) if score(edge) < -z else 1.0
     return Interval(float(low), float(high))
+
+
+def rate_interval(hits: int, count: int, confidence: float) -> Interval:
+    """The interval of a rate, honest at 0 and 1 too. Source: Wilson 1927, JASA 22:209-212."""
+    from scipy.stats import binomtest
+
+    bounds = binomtest(hits, count).proportion_ci(confidence, method="wilson")
+    return Interval(float(bounds.low), float(bounds.high))
 
 
 def mcnemar_worse(better: int, worse: int) -> float:
