@@ -97,7 +97,11 @@ _INSTEAD = {
 
 def _problem(marked: Marked, details: dict[str, Any]) -> Problem:
     kind, message = details["type"], str(details["msg"])
-    path: Path = tuple(part for part in details["loc"] if _is_real(marked, details["loc"], part))
+    path: Path = tuple(details["loc"])
+    if path not in marked.values and path[:-1] in marked.values and path[-1] in ("bool", "int", "float", "str"):
+        # One error for each kind that a parameter may have; the text has one value.
+        value = _shown(details["input"])
+        return Problem(*marked.place(path), f"{path[-2]}: {value} is not a plain value; write a number, text or true")
     name = str(path[-1]) if path else ""
     if kind == "extra_forbidden":
         section = _section_keys(path[:-1])
@@ -114,15 +118,10 @@ def _problem(marked: Marked, details: dict[str, Any]) -> Problem:
         return Problem(*place, f"{name}: {value} is not a choice; write {expected}")
     if kind in _SHORT:
         instead = _INSTEAD.get(
-            name if kind == "string_pattern_mismatch" else kind, "write it as docs/model-yaml.md says"
+            name if kind == "string_pattern_mismatch" else kind, "write what `slipway schema` allows there"
         )
         return Problem(*place, f"{name}: {value} {_SHORT[kind]}; {instead}")
     return Problem(*place, f"{name}: {value}: {message[:1].lower()}{message[1:]}; choose a value in that range")
-
-
-def _is_real(marked: Marked, loc: tuple[Any, ...], part: Any) -> bool:
-    # pydantic names union branches in the location; the text has no such key.
-    return any(part in path for path in marked.keys) or isinstance(part, int) or part == loc[-1]
 
 
 def _shown(value: Any) -> str:
@@ -196,7 +195,7 @@ def _class_problems(marked: Marked, task: Task, classes: Any) -> list[Problem]:
                     *place, f"class {_shown(name)} is not 1 to 100 printable characters without brackets; rename it"
                 )
             )
-        if name in classes[:index]:
+        if name in (classes or [])[:index]:
             problems.append(Problem(*place, f"class {_shown(name)} is listed twice; keep one"))
     return problems
 

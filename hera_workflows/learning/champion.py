@@ -27,7 +27,6 @@ class Champion:
     name: str  # "digits@3"
     environment: str
     output: NDArray[Any] | None
-    metrics: Mapping[str, float]
     problem: str | None = None
     same_files: bool = False  # byte for byte the candidate's model
 
@@ -58,14 +57,14 @@ def find_champion(
     try:
         manifest = find(store, model, version.number, version.digest)
         if problem := _not_comparable(manifest, task, classes):
-            return Champion(name, environment, None, {}, problem)
+            return Champion(name, environment, None, problem)
         with tempfile.TemporaryDirectory(prefix="slipway-champion-") as folder:
             path = _copy_model(store, manifest, Path(folder))
             same = path.read_bytes() == candidate.read_bytes()
             output = predict(open_session(path), inputs)
     except (Rejected, Misconfigured) as error:
-        return Champion(name, environment, None, {}, f"{name} cannot be compared: {error}")
-    return Champion(name, environment, output, {}, None, same)
+        return Champion(name, environment, None, f"{name} cannot be compared: {error}")
+    return Champion(name, environment, output, None, same)
 
 
 def _not_comparable(manifest: Manifest, task: str, classes: list[str] | None) -> str | None:

@@ -191,7 +191,7 @@ def against_champion(gate: ChampionGate, candidate: Answers, champion: Answers, 
         verdict, needed = Verdict.INSUFFICIENT_DATA, None
         reason += f"; {count} samples say nothing about the difference; {MIN_PAIRS} needed"
     else:
-        reason += f"; better by {gain:+.4g} [{bounds.low:+.4g}, {bounds.high:+.4g}], margin {gate.margin:g}"
+        reason += f"; improvement {gain:+.4f} [{bounds.low:+.4f}, {bounds.high:+.4f}], margin {gate.margin:g}"
         needed = None
         if bounds.low >= -gate.margin:
             verdict = Verdict.PASS

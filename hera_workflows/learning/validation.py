@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hera_workflows.learning import gates
 from hera_workflows.learning.champion import Champion
 from hera_workflows.learning.dataset import Split
-from hera_workflows.learning.measured import Answers, difference, interval, value
+from hera_workflows.learning.measured import Answers, difference, interval
 from hera_workflows.learning.resampling import Interval, percentile_interval
 from hera_workflows.learning.serving_gate import Served
 from hera_workflows.learning.tasks import Task
@@ -113,6 +113,9 @@ def _metric_values(
         if champion is not None and result is not None and champion.output is not None
         else None
     )
+    known: dict[str, float] = {}
+    if theirs is not None:
+        known = theirs.task.evaluate(theirs.output, theirs.labels, theirs.names)["metrics"]
     found = {}
     wanted = [*answers.task.METRICS, *(name for name in gated if name not in answers.task.METRICS)][:INTERVALS_FOR]
     for name, number in metrics.items():
@@ -120,27 +123,19 @@ def _metric_values(
         bounds = interval(answers, name, confidence) if paired else None
         gap: Interval | None = None
         if theirs is not None and paired:
-            known = result is not None and result.metric == name
-            gap = (
-                result.bounds
-                if known and result
-                else percentile_interval(difference(answers, theirs, name), confidence)
-            )
+            if result is not None and result.metric == name:
+                gap = result.bounds
+            else:
+                gap = percentile_interval(difference(answers, theirs, name), confidence)
         found[name] = MetricValue(
             value=number,
             low=bounds.low if bounds else None,
             high=bounds.high if bounds else None,
-            champion=_champion_value(theirs, name) if theirs is not None else None,
+            champion=known.get(name),
             difference_low=gap.low if gap else None,
             difference_high=gap.high if gap else None,
         )
     return found
-
-
-def _champion_value(theirs: Answers, name: str) -> float | None:
-    if name in theirs.task.METRICS or name.endswith("]"):
-        return value(theirs, name)
-    return None
 
 
 def verdict_line(outcome: Outcome, checks: list[Check]) -> str:
@@ -153,7 +148,7 @@ def verdict_line(outcome: Outcome, checks: list[Check]) -> str:
     more = f" (and {len(chosen) - 1} more)" if len(chosen) > 1 else ""
     if not chosen:
         return "Nothing was checked."
-    return f"{chosen[0].name}: {chosen[0].reason}{more}."
+    return f"{chosen[0].name[:1].upper()}{chosen[0].name[1:]}: {chosen[0].reason}{more}."
 
 
 def write_json(validation: Validation, path: Path) -> None:
