@@ -64,18 +64,8 @@ def workflow_name(platform: Platform, push: Push) -> str:
 
 def workflow_command(platform: Platform, push: Push, name: str) -> list[str]:
     """The command that runs the workflow of a push to its end."""
-    from hera_workflows.packaged import packaged
-
-    parameters = {
-        "source-repo": str(platform.source_repo),
-        "env-repo": str(platform.env_repo),
-        "before": push.before,
-        "after": push.after,
-    }
-    flags = [word for key, value in parameters.items() for word in ("-p", f"{key}={value}")]
-    template = packaged("deploy/workflows") / "slipway-push.yaml"
-    command = [sys.executable, "-I", "-m", "hera_workflows", "--home", str(platform.home), "run", str(template)]
-    return [*command, *flags, "--name", name]
+    command = [sys.executable, "-I", "-m", "hera_workflows", "--home", str(platform.home), "run", "slipway-push"]
+    return [*command, "-p", f"before={push.before}", "-p", f"after={push.after}", "--name", name]
 
 
 def follow(process: subprocess.Popen[bytes], log: Path, offset: int, show: Callable[[bytes], None]) -> int:
@@ -105,7 +95,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
             print(f"slipway: {push.ignored}", flush=True)
             continue
         name = workflow_name(platform, push)
-        log = home / "workflows" / f"{name}.log"
+        log = home / "logs" / f"{name}.log"
         offset = log.stat().st_size if log.exists() else 0
         process = start(
             workflow_command(platform, push, name), home=home, role="workflow", log=log, env=clean_environment()

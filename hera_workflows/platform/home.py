@@ -54,8 +54,12 @@ def create(home: Path) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without what git tells its hooks: GIT_DIR would point every git at the wrong repo."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    """This process's environment without what would lead slipway or git elsewhere.
+
+    Git tells its hooks GIT_DIR, which every later git would obey; a pusher may have ENV_REPO and the like set.
+    """
+    theirs = ("MODEL_STORE", "ENV_REPO", "SOURCE_REPO", "PROMETHEUS_URL", "VERIFY_KEY", "SLIPWAY_HOME")
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_") and name not in theirs}
 
 
 def git(repository: Path, *arguments: str) -> str:

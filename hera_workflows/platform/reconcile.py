@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gitops.environment_repo import Snapshot
     from triton_repo.control import TritonControl
     from triton_repo.serving import Result
-
     from triton_repo.store import ModelStore
 
 __all__ = ["Reconciled", "reconcile"]
@@ -60,7 +59,6 @@ def _one(platform: Platform, server: Server, timeout: float, at: Callable[[str],
     from gitops.environment_repo import read
     from triton_repo.control import TritonControl
     from triton_repo.serving import serve
-
     from triton_repo.store import open_store
 
     name = server.environment
