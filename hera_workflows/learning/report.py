@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def render_report(trained: Trained, judged: Judged) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["signs"] = _signs
     task, validation = load_task(trained.spec.task), judged.validation
     return environment.get_template("report.html.j2").render(
         spec=trained.spec,
@@ -247,6 +249,11 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}" if abs(value) < 10_000 else f"{value:.4g}"
+
+
+def _signs(text: str) -> str:
+    """The same text as it is printed in books: ≥, ≤ and a real minus."""
+    return re.sub(r"(?<![\w.])-(?=[\d.])", "−", text.replace(">=", "≥").replace("<=", "≤"))
 
 
 def _short(value: float) -> str:
