@@ -18,7 +18,7 @@ from pathlib import Path
 from hera_workflows.platform.home import BRANCH, clean_environment, git
 from hera_workflows.platform.processes import start
 from hera_workflows.settings import Platform, read_platform
-from slipway.errors import Misconfigured, SlipwayError
+from slipway.errors import Misconfigured, Rejected, SlipwayError
 from slipway.names import check_commit
 
 __all__ = ["Push", "main", "parse_push", "workflow_command", "workflow_name"]
@@ -37,16 +37,19 @@ class Push:
     @property
     def ignored(self) -> str | None:
         """Why this ref starts nothing; None when it does."""
-        if self.ref != f"refs/heads/{BRANCH}":
-            return f"{self.ref.removeprefix('refs/heads/')} is kept; only {BRANCH} is built, so push to {BRANCH}"
+        branch = self.ref.removeprefix("refs/heads/")
         if not self.after.strip(ZERO):
-            return f"{BRANCH} is deleted; what is served stays as it is (`slipway retire` stops a model)"
+            return f"{branch} is deleted; what is served stays as it is (`slipway retire` stops a model)"
+        if branch != BRANCH:
+            return f"{branch} is kept; only {BRANCH} is built, so push to {BRANCH}"
         return None
 
 
 def parse_push(line: str) -> Push:
     """A Push from git's `old new ref`; raises Rejected for anything else."""
     before, after, ref = (*line.rstrip("\n").split(" ", 2), "", "")[:3]
+    if not ref.startswith("refs/"):
+        raise Rejected(f"{line[:200]!r} is not git's `old new ref`; let git call its hook, or push again")
     return Push(check_commit(before), check_commit(after), ref)
 
 

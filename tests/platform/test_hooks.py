@@ -1,0 +1,180 @@
+"""What a push starts, what it does not, and what the pusher reads about it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hera_workflows.platform.event import Push, follow, parse_push, workflow_name
+from hera_workflows.platform.up import down, up
+from hera_workflows.settings import Platform
+from slipway.errors import Rejected
+
+MAIN = "refs/heads/main"
+ZERO, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
+
+
+class Work:
+    """Somebody's clone of the source repository."""
+
+    def __init__(self, folder: Path, platform: Platform) -> None:
+        self.folder, self.platform = folder, platform
+        subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)
+        self.git("remote", "add", "slipway", str(platform.source_repo))
+
+    def git(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        identity = ["-c", "user.name=Ada", "-c", "user.email=ada@localhost"]
+        return subprocess.run(
+            ["git", "-C", str(self.folder), *identity, *arguments],
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def commit(self, text: str) -> str:
+        (self.folder / "README").write_text(text)
+        self.git("add", "README")
+        self.git("commit", "-qm", text)
+        return self.git("rev-parse", "HEAD").stdout.strip()
+
+    def push(self, *arguments: str, check: bool = True) -> str:
+        return self.git("push", *arguments, check=check).stderr
+
+    def runs(self) -> list[str]:
+        return sorted(p.name for p in (self.platform.home / "workflows").glob("push-*") if p.is_dir())
+
+
+@pytest.fixture
+def work(project, tmp_path):
+    platform, _ = up(project)
+    return Work(tmp_path / "work", platform)
+
+
+def test_a_push_to_main_runs_a_workflow_and_its_progress_reaches_the_pusher(work):
+    commit = work.commit("first")
+    said = work.push("slipway", "main")
+    (run,) = work.runs()
+    assert run.startswith(f"push-{commit[:10]}-")
+    assert f"remote: {run} Succeeded" in said.replace("        ", "")
+
+
+def test_a_push_to_another_branch_starts_nothing_and_says_so(work):
+    work.commit("first")
+    said = work.push("slipway", "main:trial")
+    assert "slipway: trial is kept; only main is built" in said
+    assert work.runs() == []
+
+
+def test_a_tag_starts_nothing(work):
+    work.commit("first")
+    work.git("tag", "v1")
+    assert "refs/tags/v1 is kept; only main is built" in work.push("slipway", "v1")
+    assert work.runs() == []
+
+
+def test_deleting_main_is_refused(work):
+    work.commit("first")
+    work.push("slipway", "main")
+    assert "[remote rejected]" in work.push("slipway", ":main", check=False)
+    assert "refs/heads/main" in work.git("ls-remote", "slipway").stdout
+
+
+def test_deleting_another_branch_starts_nothing(work):
+    work.commit("first")
+    work.push("slipway", "main:trial")
+    assert "trial is deleted; what is served stays" in work.push("slipway", ":trial")
+    assert work.runs() == []
+
+
+def test_nowait_returns_before_the_workflow_ends(work, wait_until):
+    work.commit("first")
+    said = work.push("-o", "nowait", "slipway", "main")
+    assert "is running; `slipway logs push-" in said
+    assert "Succeeded" not in said
+    wait_until(lambda: [p for p in (work.platform.home / "logs").glob("*.log") if "Succeeded" in p.read_text()], 60)
+
+
+def test_two_pushes_at_once_run_two_workflows(work, wait_until, tmp_path):
+    work.commit("first")
+    work.push("-o", "nowait", "slipway", "main")
+    work.commit("second")
+    assert "Succeeded" in work.push("slipway", "main")
+    wait_until(
+        lambda: len([p for p in (work.platform.home / "logs").glob("*.log") if "Succeeded" in p.read_text()]) == 2
+    )
+
+
+def test_the_pusher_s_own_settings_lead_nothing_astray(work, monkeypatch):
+    for name in ("ENV_REPO", "MODEL_STORE", "SOURCE_REPO", "SLIPWAY_HOME", "PYTHONPATH"):
+        monkeypatch.setenv(name, "/nonexistent")
+    work.commit("first")
+    assert "Succeeded" in work.push("slipway", "main")
+
+
+def test_ctrl_c_on_the_push_leaves_the_workflow_running(work, wait_until):
+    work.commit("first")
+    push = subprocess.Popen(
+        ["git", "-C", str(work.folder), "push", "slipway", "main"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert push.stderr is not None
+    for line in push.stderr:
+        if "is running" in line:
+            break
+    os.killpg(push.pid, signal.SIGINT)
+    push.communicate(timeout=60)
+    wait_until(lambda: [p for p in (work.platform.home / "logs").glob("*.log") if "Succeeded" in p.read_text()], 60)
+
+
+def test_a_push_while_the_platform_is_down_is_refused_and_leaves_nothing(work):
+    work.commit("first")
+    down(work.platform.home)
+    said = work.push("slipway", "main", check=False)
+    assert "is stopped; run `slipway up`, then push again" in said
+    assert work.git("ls-remote", "slipway").stdout == ""
+    up(work.platform.home.parent)
+    assert "Succeeded" in work.push("slipway", "main")
+
+
+def test_the_name_of_a_workflow_is_the_same_for_the_same_push_and_new_for_another_one(work, monkeypatch):
+    first = work.commit("first")
+    work.push("-o", "nowait", "slipway", "main")
+    push = Push(ZERO, first, MAIN)
+    name = workflow_name(work.platform, push)
+    assert workflow_name(work.platform, push) == name
+    second = work.commit("second")
+    work.push("-o", "nowait", "slipway", "main")
+    # The reflog takes its time from here.
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "@4000000000 +0000")
+    work.push("-f", "-o", "nowait", "slipway", f"{first}:main")
+    assert workflow_name(work.platform, Push(second, first, MAIN)) == f"push-{first[:10]}-4000000000" != name
+
+
+@pytest.mark.parametrize("line", ["", "\n", f"{ONE} {TWO}\n", f"{ONE} {ONE[:39]}x {MAIN}\n", f"-x {ONE} {MAIN}\n"])
+def test_a_line_that_is_not_git_s_is_refused(line):
+    with pytest.raises(Rejected):
+        parse_push(line)
+
+
+def test_only_a_moved_main_is_built():
+    assert Push(ONE, TWO, MAIN).ignored is None
+    assert "only main" in (Push(ONE, TWO, "refs/heads/mainly").ignored or "")
+
+
+def test_following_shows_what_comes_after_the_offset_and_ends_with_the_process(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"old")
+    script = "import sys; sys.stdout.write('new'); sys.stdout.flush(); sys.exit(7)"
+    with log.open("ab") as output:
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=output)
+    seen: list[bytes] = []
+    assert follow(process, log, 3, seen.append) == 7
+    assert b"".join(seen) == b"new"
