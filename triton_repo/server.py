@@ -94,6 +94,11 @@ class RunningTriton:
         wrong = [line for line in lines if line.startswith(("E", "F", "error", "failed")) or _BIND_FAILED.search(line)]
         return (wrong or lines or ["it said nothing"])[-1][:300]
 
+    def kill(self) -> None:
+        """End the server as a crash does."""
+        if self.alive():
+            os.kill(self.pid, signal.SIGKILL)
+
     def stop(self, timeout: float = 10.0) -> None:
         """End the server, politely and then not, with all its children and shared memory. May be called twice."""
         if self.alive():

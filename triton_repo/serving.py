@@ -7,6 +7,7 @@ and config, so that any process can tell what lies there and put the old config 
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Literal
 
 from slipway.errors import Rejected, TryAgain
 from slipway.manifest import manifest_digest
+from slipway.names import MODEL
 from slipway.version import ModelVersion
 from triton_repo.control import IndexEntry, TritonControl
 from triton_repo.fetch import fetch
@@ -101,8 +103,9 @@ def serve(
             repository.mkdir(exist_ok=True)
         results = [_serve_one(server, version) for version in sorted(wanted)]
         names = {version.name for version in wanted}
-        here = {path.name for path in repository.iterdir()}
-        loaded = {entry.model for entry in control.index() if entry.state in ("READY", "LOADING")}
+        # What has no model's name (lost+found) was never loaded by us and is left to whoever put it there.
+        here = {path.name for path in repository.iterdir() if re.fullmatch(MODEL, path.name, re.ASCII)}
+        loaded = {entry.model for entry in control.index() if entry.state}
         return results + [_remove(server, model) for model in sorted((here | loaded) - names)]
 
 
