@@ -100,13 +100,16 @@ class RunningTriton:
             os.kill(self.pid, signal.SIGKILL)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End the server, politely and then not, with all its children and shared memory. May be called twice."""
+        """End the server with all its children and shared memory; may be called twice.
+
+        It gets `timeout` seconds to finish requests and to unload, which takes it 2 to 3; with 0 it is killed.
+        """
         if self.alive():
             os.kill(self.pid, signal.SIGTERM)
             if not _wait(lambda: not self.alive(), timeout):
-                os.kill(self.pid, signal.SIGKILL)
+                self.kill()
         # The python backend's children stay in the server's session, whoever has died before.
-        _wait(lambda: not _kill_session(self.pid, self.started), timeout)
+        _wait(lambda: not _kill_session(self.pid, self.started), 10.0)
         for path in Path("/dev/shm").glob(f"{_shm_prefix(self.run_dir)}*"):
             path.unlink(missing_ok=True)
         (self.run_dir / "triton.json").unlink(missing_ok=True)
@@ -142,9 +145,12 @@ def start_triton(
     if secret is not None and not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", secret, re.ASCII):
         raise Rejected("the control secret must be 16 to 128 letters, digits, _ or -")
     if (running := find_triton(run_dir)) is not None:
-        if running.alive():
+        try:
             running.wait_live(timeout)
             return running
+        except TryAgain:
+            if running.alive():
+                raise
         running.stop()
     repository.mkdir(parents=True, exist_ok=True)
     run_dir.mkdir(parents=True, exist_ok=True)

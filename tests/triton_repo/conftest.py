@@ -44,5 +44,4 @@ def shop(tmp_path: Path, store: ModelStore, keys: Keys) -> Iterator[Shop]:
         with TritonControl(triton.grpc_address, SECRET) as control:
             yield Shop(store, keys, tmp_path, triton, control)
     finally:
-        triton.kill()  # a polite end takes Triton seconds
-        triton.stop()
+        triton.stop(0)

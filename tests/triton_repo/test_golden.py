@@ -1,0 +1,66 @@
+"""Golden requests are plain arrays that survive the way to the store."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from triton_toys import golden
+
+from slipway.errors import Rejected
+from triton_repo.golden import Golden, load_golden
+
+
+def test_golden_requests_come_back_as_they_were(tmp_path: Path) -> None:
+    golden(2.0).save(tmp_path / "golden.npz")
+    for source in (tmp_path / "golden.npz", (tmp_path / "golden.npz").read_bytes()):
+        back = load_golden(source)
+        np.testing.assert_array_equal(back.inputs["x"], golden(2.0).inputs["x"])
+        np.testing.assert_array_equal(back.outputs["y"], golden(2.0).outputs["y"])
+        assert len(back) == 10
+
+
+def test_the_same_requests_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        golden(2.0).save(tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (tmp_path / "exploded",)
+
+    np.savez(tmp_path / "bomb.npz", **{"inputs/x": np.array([Bomb()], dtype=object)})
+    with pytest.raises(Rejected, match="is not a file of golden requests"):
+        load_golden(tmp_path / "bomb.npz")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_zip_bomb_is_refused_before_it_unpacks() -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("inputs/x.npy", bytes(1000))
+        archive.infolist()[0].file_size = 1100 << 20  # as the archive's directory will say
+    with pytest.raises(Rejected, match="unpacks to more than"):
+        load_golden(content.getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x04K\x01.", bytes(100)])
+def test_other_bytes_are_refused(content: bytes) -> None:
+    with pytest.raises(Rejected, match="is not a file of golden requests"):
+        load_golden(content)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Rejected, match="validate the model again"):
+        load_golden(tmp_path / "golden.npz")
+
+
+@pytest.mark.parametrize(("requests", "answers"), [(0, 0), (3, 2)])
+def test_requests_and_answers_must_be_as_many_and_some(requests: int, answers: int) -> None:
+    with pytest.raises(Rejected, match="the same number of requests"):
+        Golden({"x": np.zeros((requests, 4))}, {"y": np.zeros((answers, 4))})
