@@ -29,7 +29,6 @@ _PACKAGES = {
     "iproute2": "ip",
     "procps": "sysctl",
     "util-linux": "nsenter",
-    "prometheus": "prometheus",
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 

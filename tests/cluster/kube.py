@@ -28,11 +28,11 @@ class Kube:
             raise TryAgain(f"kubectl {' '.join(arguments)} failed: {done.stderr.strip()[-1500:]}")
         return done.stdout
 
-    def apply(self, manifests: str | list[dict[str, Any]], *, namespace: str = "default") -> None:
+    def apply(self, manifests: str | list[dict[str, Any]]) -> None:
         """Server-side apply with strict validation; the same manifests twice change nothing."""
         if not isinstance(manifests, str):
             manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
-        arguments = ["apply", "--server-side", "--force-conflicts", "--validate=strict", f"--namespace={namespace}"]
+        arguments = ["apply", "--server-side", "--force-conflicts", "--validate=strict"]
         self.run(*arguments, "-f", "-", text=manifests, seconds=120)
 
     def get(self, *arguments: str) -> dict[str, Any] | None:

@@ -71,6 +71,13 @@ PRODUCTS: tuple[Product, ...] = (
     Product("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", {"kustomize": "sigs.k8s.io/kustomize/kustomize/v5"}),
     Product("versitygw", "github.com/versity/versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
     Product("nats", "github.com/nats-io/nats-server/v2", {"nats-server": "github.com/nats-io/nats-server/v2"}),
+    # Debian's Prometheus is built without Kubernetes discovery; this one without the others.
+    Product(
+        "prometheus",
+        "github.com/prometheus/prometheus",
+        {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        tags=("remove_all_sd", "enable_kubernetes_sd"),
+    ),
     Product(
         "argo-workflows",
         _WORKFLOWS,

@@ -43,7 +43,7 @@ def up(place: Place) -> None:
 
     settings = place.write("prometheus.json", _prometheus(place))
     arguments = [
-        "/usr/bin/prometheus",
+        str(place.program("prometheus", "prometheus")),
         f"--config.file={settings}",
         f"--storage.tsdb.path={place.path('prometheus')}",
         f"--web.listen-address={PROMETHEUS.removeprefix('http://')}",
