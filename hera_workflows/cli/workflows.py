@@ -72,8 +72,8 @@ def run(
     After a kill the same command goes on: steps that have finished are not run twice.
     """
     from hera_workflows.local.check import workflow_parameters
-    from hera_workflows.local.manifest import load
     from hera_workflows.local.progress import summary
+    from hera_workflows.local.read import load
     from hera_workflows.local.runner import identify
     from hera_workflows.local.runner import run as run_workflow
     from hera_workflows.local.runs import name_for

@@ -43,7 +43,7 @@ def check(manifest: Manifest, images: Collection[str], volumes: Mapping[str, Pat
         here = known | (_AT_EXIT if template.name in at_exit else set())
         here |= {f"inputs.parameters.{p.name}" for p in template.inputs.parameters}
         if template.dag is not None:
-            _check_dag(template, template.dag, names, here, where)
+            _check_dag(template, template.dag, {t.name: t for t in manifest.spec.templates}, here, where)
         else:
             _check_step(manifest, template, here, images, where)
 
@@ -64,7 +64,7 @@ def workflow_parameters(manifest: Manifest, given: Mapping[str, str]) -> dict[st
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _check_dag(template: Template, dag: Dag, templates: Collection[str], known: set[str], where: str) -> None:
+def _check_dag(template: Template, dag: Dag, templates: Mapping[str, Template], known: set[str], where: str) -> None:
     if (
         template.retry_strategy
         or template.active_deadline_seconds
@@ -81,6 +81,7 @@ def _check_dag(template: Template, dag: Dag, templates: Collection[str], known: 
         place = f"{where}.dag.tasks[{count}]"
         if task.template not in templates:
             raise Misconfigured(f"{place}.template: there is no template {task.template!r}")
+        _check_arguments(task, templates[task.template], place)
         for name in names_in(task.depends) if task.depends else ():
             dependency, _, result = name.partition(".")
             if dependency not in tasks or (result and result not in TASK_RESULTS):
@@ -95,6 +96,15 @@ def _check_dag(template: Template, dag: Dag, templates: Collection[str], known: 
         given = {h for h in _all_holes(task) if any(h.startswith(prefix) for prefix in outputs)}
         items = {h for h in _all_holes(task) if task.with_param and h.split(".")[0] == "item"}
         _check_holes(task, known | given | items, place)
+
+
+def _check_arguments(task: Task, template: Template, place: str) -> None:
+    given = {parameter.name for parameter in task.arguments.parameters}
+    taken = {parameter.name: parameter.default for parameter in template.inputs.parameters}
+    if unknown := sorted(given - taken.keys()):
+        raise Misconfigured(f"{place}.arguments: template {template.name} takes no parameter {unknown[0]}")
+    if missing := [name for name, default in taken.items() if default is None and name not in given]:
+        raise Misconfigured(f"{place}.arguments: template {template.name} needs {missing[0]}")
 
 
 def _before(task: Task, tasks: Mapping[str, Task], place: str) -> set[str]:

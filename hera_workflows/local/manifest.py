@@ -6,15 +6,12 @@ for a process on this machine; docs/local-runner.md lists both kinds from these 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from slipway.errors import Misconfigured
-
-__all__ = ["Container", "Dag", "Manifest", "RetryStrategy", "Task", "Template", "Volume", "load", "parse"]
+__all__ = ["Container", "Dag", "Manifest", "RetryStrategy", "Task", "Template", "Volume"]
 
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]  # becomes part of a log's path
@@ -298,37 +295,5 @@ class Manifest(_Fields):
     spec: Spec
 
     def template(self, name: str) -> Template:
-        """The template of that name; `load` has seen to it that there is one."""
+        """The template of that name; `check` has seen to it that there is one."""
         return next(template for template in self.spec.templates if template.name == name)
-
-
-def load(path: Path) -> tuple[Manifest, bytes]:
-    """The manifest in a file, and its bytes; raises Misconfigured with the path of every field that is not honoured."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Misconfigured(
-            f"{path} cannot be read ({error.strerror}); give a manifest that `slipway render` wrote"
-        ) from None
-    return parse(content, str(path)), content
-
-
-def parse(content: bytes, where: str) -> Manifest:
-    """The manifest in YAML; raises Misconfigured, naming `where`."""
-    import yaml
-
-    try:
-        document = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        raise Misconfigured(f"{where} is not YAML: {' '.join(str(error).split())}") from None
-    try:
-        return Manifest.model_validate(document)
-    except ValidationError as error:
-        raise Misconfigured(f"{where}: " + "; ".join(sorted({_explain(e) for e in error.errors()}))) from None
-
-
-def _explain(error: Any) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    if error["type"] == "extra_forbidden" or place.endswith("[key]"):
-        return f"{place.removesuffix('.[key]')}: not honoured by the local runner"
-    return f"{place or 'document'}: {error['msg']}"

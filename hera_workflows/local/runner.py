@@ -20,7 +20,8 @@ from hera_workflows.local.check import check, workflow_parameters
 from hera_workflows.local.engine import Engine, Place
 from hera_workflows.local.journal import Journal, Past, read_journal
 from hera_workflows.local.locks import Lock, try_lock
-from hera_workflows.local.manifest import Manifest, load
+from hera_workflows.local.manifest import Manifest
+from hera_workflows.local.read import load
 from hera_workflows.local.result import ON_EXIT, Event, NodeResult, State, Status, WorkflowResult
 from hera_workflows.local.stale import kill_marked
 from hera_workflows.templates.values import Values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 
 import click
@@ -15,6 +16,7 @@ from slipway.errors import Misconfigured, TryAgain
 __all__ = ["Failure", "Outcome", "outcome", "read_failures", "report_outcome"]
 
 _LONGEST = 300  # characters of one step's message
+_GROUP = re.compile(r"child '.*' (failed|errored)", re.DOTALL)  # what Argo says of a DAG
 
 
 class Failure(BaseModel):
@@ -59,7 +61,7 @@ def outcome(status: str, workflow: str, failures: list[Failure]) -> Outcome:
 
     Groups (a DAG that failed because a step in it did) are left out where a step can be named.
     """
-    steps = [f for f in failures if f.message and f.message != "child failed"] or failures
+    steps = [f for f in failures if f.message and not _GROUP.fullmatch(f.message)] or failures
     lines = [": ".join(part for part in (_clean(f.displayName), _clean(f.message)) if part) for f in steps[:20]]
     if len(steps) > 20:
         lines.append(f"and {len(steps) - 20} more")
