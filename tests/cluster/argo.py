@@ -1,4 +1,4 @@
-"""Are Argo Workflows, Events and CD installed, from the manifests of their own modules?"""
+"""Are Argo Workflows, Events and CD installed, and Prometheus's CRDs, from their own modules' manifests?"""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _WORKLOADS = {
 
 
 def apply(place: Place) -> None:
-    """Install or update the three; they are not awaited. Raises TryAgain."""
+    """Install or update them; what they start is not awaited. Raises TryAgain."""
     kube = Kube(place)
     kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _WORKLOADS])
     for name, settings in (("workflows", _workflows(place)), ("events", _events(place)), ("cd", _cd(place))):
@@ -56,6 +56,8 @@ def apply(place: Place) -> None:
         if done.returncode:
             raise TryAgain(f"kustomize build {folder} failed: {done.stderr[-800:]}")
         kube.apply(place.write(f"manifests/{name}/all.yaml", done.stdout).read_text())
+    definitions = place.built["prometheus-operator"].share("example/prometheus-operator-crd")
+    kube.run("apply", "--server-side", "--force-conflicts", f"--filename={definitions}", seconds=120)
     project = {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}]}
     kube.apply([_object("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})])
 

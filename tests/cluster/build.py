@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -89,7 +90,7 @@ def _build(one: Built) -> None:
             arguments = ["build", "-trimpath", "-tags", ",".join(product.tags), "-ldflags", link]
             _go([*arguments, "-o", str(result / "bin" / program), package], source, product)
         if product.share:
-            origin = Path(_go(["list", "-mod=mod", "-m", "-f", "{{.Dir}}", product.module], source, product).strip())
+            origin = Path(json.loads(_go(["mod", "download", "-json", product.module], source, product))["Dir"])
             for path in product.share:
                 _copy(origin / path, result / "share" / path)
         result.rename(one.folder)

@@ -121,8 +121,9 @@ def publish_all(place: Place, say: Callable[[str], None]) -> None:
 
 def publish(place: Place, image: Image) -> str:
     """Build one image over what the registry has and push it; its reference by digest."""
-    source = f"docker://{URL}/{image.base}:latest" if image.base else "scratch"
+    source = f"{URL}/{image.base}:latest" if image.base else "scratch"
     container = _buildah(place, "from", "--tls-verify=false", source).strip()
+    name = f"{URL}/{image.name}:latest"
     try:
         stage = place.path("stage")
         shutil.rmtree(stage, ignore_errors=True)
@@ -143,17 +144,8 @@ def publish(place: Place, image: Image) -> str:
             shutil.rmtree(stage)
         settings = [f"--user={image.user}", f"--entrypoint={json.dumps(list(image.entrypoint))}", "--cmd="]
         _buildah(place, "config", *settings, container)
-        _buildah(place, "commit", "--quiet", "--disable-compression", container, f"{HOST}/{image.name}:latest")
-        target = f"docker://{URL}/{image.name}:latest"
-        _buildah(
-            place,
-            "push",
-            "--quiet",
-            "--tls-verify=false",
-            "--disable-compression",
-            f"{HOST}/{image.name}:latest",
-            target,
-        )
+        _buildah(place, "commit", "--quiet", "--disable-compression", container, name)
+        _buildah(place, "push", "--quiet", "--tls-verify=false", "--disable-compression", name)
     finally:
         _buildah(place, "rm", container)
     return reference(image.name)

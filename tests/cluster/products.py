@@ -71,6 +71,13 @@ PRODUCTS: tuple[Product, ...] = (
     Product("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", {"kustomize": "sigs.k8s.io/kustomize/kustomize/v5"}),
     Product("versitygw", "github.com/versity/versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
     Product("nats", "github.com/nats-io/nats-server/v2", {"nats-server": "github.com/nats-io/nats-server/v2"}),
+    # Only its CRDs: ServiceMonitor, PrometheusRule.
+    Product(
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator",
+        {},
+        share=("example/prometheus-operator-crd",),
+    ),
     # Debian's Prometheus is built without Kubernetes discovery; this one without the others.
     Product(
         "prometheus",
