@@ -61,11 +61,10 @@ class Target:
     environment: str
     accepts: Literal["direct", "pull-request"]
     serves: ModelVersion | None  # what is released there
-    hold: Hold | None  # on this version
+    hold: Hold | None  # on this version: rolled back, or its request was rejected
     freeze: Freeze | None  # that covers now
-    left: bool  # this version was released there once and is not any more: somebody took it out
+    left: bool  # a person took this version out, and nobody has let it in again
     request_open: bool  # for exactly this version
-    refused: str | None  # why a person closed the request for this version, if one did
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +112,15 @@ def _settled(version: ModelVersion, target: Target) -> Nothing | None:
     if target.hold is not None:
         return Nothing(
             f"held in {target.environment}: {target.hold.reason}; "
-            f"`slipway release-hold {target.environment} {version.name} {version.number}` lets it go on"
+            f"`slipway release-hold {target.environment} {version}` lets it go on"
         )
     if target.left:
-        return Nothing(f"{target.environment} had it and somebody took it out; release a new version")
+        return Nothing(
+            f"somebody took it out of {target.environment}; "
+            f"`slipway release-hold {target.environment} {version}` lets it go on"
+        )
     if target.serves is not None and target.serves.number >= version.number:
         return Nothing(f"{target.environment} has {target.serves}; only newer versions follow by themselves")
-    if target.refused is not None:
-        return Nothing(f"refused for {target.environment}: {target.refused}")
     return None
 
 

@@ -32,7 +32,6 @@ PRODUCTION = Target(
     freeze=None,
     left=False,
     request_open=False,
-    refused=None,
 )
 
 
@@ -101,7 +100,7 @@ def test_what_the_target_has_already_is_left_alone():
 def test_a_version_that_is_held_in_the_target_stays_out():
     step = next_step(with_target(hold=hold_in("production")))
     assert isinstance(step, Nothing)
-    assert "held in production: slow; `slipway release-hold production digits 3`" in step.reason
+    assert "held in production: slow; `slipway release-hold production digits@3`" in step.reason
 
 
 def test_a_version_that_a_person_took_out_of_the_target_stays_out():
@@ -115,10 +114,6 @@ def test_a_version_never_replaces_a_newer_one():
 def test_the_same_number_with_another_digest_never_replaces_what_is_served():
     other = ModelVersion("digits", 3, "sha256:" + "f" * 64)
     assert isinstance(next_step(with_target(serves=other)), Nothing)
-
-
-def test_a_refused_request_is_not_opened_again():
-    assert next_step(with_target(refused="not this week")) == Nothing("refused for production: not this week")
 
 
 def test_an_environment_that_never_had_the_model_gets_it():

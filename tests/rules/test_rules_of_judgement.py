@@ -128,7 +128,6 @@ targets = st.one_of(
         freeze=st.none(),
         left=st.booleans(),
         request_open=st.booleans(),
-        refused=st.none(),
     ),
 )
 

@@ -1,0 +1,131 @@
+"""What was seen of one released version: Prometheus's numbers, readiness, and its golden requests replayed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slipway.errors import Rejected, SlipwayError, TryAgain
+from slipway.judge import Judgement, judge
+from slipway.manifest import Manifest
+from slipway.observation import Observation, Replay
+from slipway.verdict import Verdict
+from slipway.version import ModelVersion
+
+if TYPE_CHECKING:
+    from gitops.metrics import Measurements
+    from triton_repo.store import ModelStore
+
+__all__ = ["Observed", "observe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An observation and what follows from it."""
+
+    observation: Observation
+    judgement: Judgement
+
+
+def observe(
+    measurements: Measurements,
+    environment: str,
+    version: ModelVersion,
+    manifest: Manifest,
+    *,
+    store: ModelStore,
+    servers: Mapping[str, str],
+    settled: bool,
+) -> Observed:
+    """Look at one version, as little as its verdict needs.
+
+    servers: environment -> host:port of Triton's gRPC. settled: a PASS would change nothing, so a version that passes
+    on its traffic is not sent golden requests again and again.
+    Measurements that fail are recorded in the observation; nothing is raised for them.
+    """
+    seen = _measured(measurements, environment, version)
+    policy, now = manifest.spec.promotion, measurements.at
+    without_replay = judge(seen, policy.model_copy(update={"replay": 0}), now)
+    ready_everywhere = seen.replicas is not None and seen.ready_replicas == seen.replicas
+    if without_replay.verdict is Verdict.FAIL or seen.errors or not ready_everywhere:
+        return Observed(seen, judge(seen, policy, now))
+    if settled and without_replay.verdict is Verdict.PASS:
+        return Observed(seen, without_replay)
+    seen = _asked(seen, manifest, store, servers.get(environment))
+    return Observed(seen, judge(seen, policy, now))
+
+
+def _measured(measurements: Measurements, environment: str, version: ModelVersion) -> Observation:
+    errors: list[str] = []
+    try:
+        measured = measurements.of(environment, version.name, version.number)
+    except SlipwayError as error:
+        errors.append(str(error))
+        measured = None
+    return Observation(
+        environment=environment,
+        model=version.name,
+        number=version.number,
+        digest=version.digest,
+        observed_at=measurements.at,
+        window_seconds=(measured.window if measured else measurements.window).total_seconds(),
+        reconciled=None,
+        replicas=measured.replicas if measured else None,
+        ready_replicas=measured.ready_replicas if measured else None,
+        ready_since=measured.ready_since if measured else None,
+        requests=measured.requests if measured else None,
+        failures=measured.failures if measured else None,
+        p95_ms=measured.p95_ms if measured else None,
+        replay=None,
+        errors=errors,
+    )
+
+
+def _asked(seen: Observation, manifest: Manifest, store: ModelStore, address: str | None) -> Observation:
+    """The observation with what Triton itself says: Prometheus may lag behind a release by a scrape."""
+    if address is None:
+        return seen
+    try:
+        if not _ready(address, seen):
+            return seen.model_copy(update={"reconciled": False})
+        replayed = _replay(seen, manifest, store, address)
+    except SlipwayError as error:
+        return seen.model_copy(update={"errors": [*seen.errors, str(error)]})
+    return seen.model_copy(update={"reconciled": True, "replay": replayed})
+
+
+def _ready(address: str, seen: Observation) -> bool:
+    from triton_repo.control import TritonControl
+
+    with TritonControl(address, None, timeout=10) as control:
+        return control.ready(seen.model, seen.number)
+
+
+def _replay(seen: Observation, manifest: Manifest, store: ModelStore, address: str) -> Replay | None:
+    """Every golden request once, and more of them as long as the version has seen fewer than the policy asks for."""
+    wanted = manifest.spec.promotion.replay
+    if not wanted:
+        return None
+    from triton_repo.golden import load_golden
+    from triton_repo.replay import replay
+
+    content = store.read(seen.model, seen.number, "golden.npz")
+    _check(content, manifest)
+    golden = load_golden(content)
+    count = max(min(len(golden), wanted), wanted - int(seen.requests or 0))
+    sent = replay(address, seen.model, seen.number, golden, count, manifest.spec.serving.tolerance)
+    # Requests that failed because the server went away say nothing of the version.
+    if sent.failed and not _ready(address, seen):
+        raise TryAgain(f"Triton at {address} stopped serving {seen.model}@{seen.number} during the replay")
+    return sent
+
+
+def _check(golden: bytes, manifest: Manifest) -> None:
+    entry = manifest.files.get("golden.npz")
+    if entry is None or hashlib.sha256(golden).hexdigest() != entry.sha256:
+        raise Rejected(
+            f"golden.npz of {manifest.name}@{manifest.number} is not the one that was published; "
+            f"`slipway verify {manifest.name}@{manifest.number}` says what else is wrong"
+        )
