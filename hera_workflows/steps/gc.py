@@ -122,20 +122,20 @@ def references(env_repo: str, retention: timedelta, now: datetime) -> Mapping[tu
         found[hold.model, hold.number].append(f"held in {hold.environment}")
     for request in requests(env_repo):
         found[request.version.name, request.version.number].append(f"waits for approval in {request.environment}")
-    last: set[tuple[str, str]] = set()
+    way_back: set[tuple[str, str]] = set()
     for event in history(env_repo, start=snapshot.commit):
         if event.environment is None or event.model is None or not event.released:
             continue
-        recent, key = now - event.when <= retention, (event.environment, event.model)
-        if event.before is not None:
-            before = found[event.model, event.before.number]
-            if key not in last:
-                last.add(key)
-                before.append(f"a rollback in {event.environment} returns to it")
-            elif recent:
-                before.append(f"served in {event.environment} until {event.when:%Y-%m-%d}")
-        if event.after is not None and recent:
-            found[event.model, event.after.number].append(f"released in {event.environment} on {event.when:%Y-%m-%d}")
+        key, old = (event.environment, event.model), event.before
+        if now - event.when <= retention:
+            for past, what in ((event.after, "released"), (old, "replaced")):
+                if past is not None:
+                    found[past.name, past.number].append(f"{what} in {key[0]} on {event.when:%Y-%m-%d}")
+        # The newest earlier release that may come back is what a rollback returns to, however old it is.
+        if old is None or old == snapshot.release(*key) or key in way_back or snapshot.held(key[0], old):
+            continue
+        way_back.add(key)
+        found[old.name, old.number].append(f"a rollback in {key[0]} returns to it")
     return found
 
 
