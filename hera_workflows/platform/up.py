@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -93,11 +94,12 @@ def down(home: Path, *, purge: bool = False) -> int:
     with lock(home / "up.lock", "slipway up or down", timeout=120):
         write(home / folder.STOPPED, b"")
         count = processes.stop(home, "workflow")
-        for place in (home / "servers").glob("*/triton.json"):
-            if (triton := running(home, place.parent.name)) is not None:
-                count += 1
-                # Its own way of stopping also clears the shared memory of the models' processes.
-                triton.stop()
+        names = [place.parent.name for place in (home / "servers").glob("*/triton.json")]
+        tritons = [triton for name in names if (triton := running(home, name)) is not None]
+        if tritons:
+            # Its own way of stopping also clears the shared memory of the models' processes.
+            with ThreadPoolExecutor(len(tritons)) as pool:
+                count += len(list(pool.map(lambda triton: triton.stop(), tritons)))
         count += processes.stop(home)
         if purge:
             shutil.rmtree(home)
