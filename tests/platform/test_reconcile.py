@@ -1,0 +1,131 @@
+"""The servers follow the environment repository: at once, one bad version at a time, whoever is killed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from hera_workflows.cli.platform import reconcile as reconcile_command
+from hera_workflows.platform.reconcile import reconcile
+from hera_workflows.platform.up import down, up
+from slipway.errors import Misconfigured, Rejected
+from slipway.version import ModelVersion, render_release_env
+from triton_repo.serving import POINTS
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from hera_workflows.platform.reconcile import reconcile
+from hera_workflows.settings import read_platform
+kill = lambda point: os.kill(os.getpid(), signal.SIGKILL) if point == sys.argv[2] else None
+reconcile(read_platform(Path(sys.argv[1])), "staging", at=kill)
+"""
+
+
+def test_a_release_is_served_when_its_push_returns(shop):
+    shop.release(shop.publish())
+    assert shop.served("staging") == {"toy": [1]}
+    assert shop.served("production") == {}
+
+
+def test_a_newer_release_takes_the_older_one_s_place(shop):
+    shop.release(shop.publish(2.0))
+    shop.release(shop.publish(3.0))
+    assert shop.served() == {"toy": [2]}
+
+
+def test_git_revert_brings_the_older_version_back(shop):
+    shop.release(shop.publish(2.0))
+    shop.release(shop.publish(3.0))
+    shop.commit(lambda clone: subprocess.run(["git", "-C", str(clone), "revert", "--no-commit", "HEAD"], check=True))
+    assert shop.served() == {"toy": [1]}
+
+
+def test_a_version_that_does_not_load_leaves_the_old_one_and_the_pusher_reads_why(shop):
+    shop.release(shop.publish(2.0))
+    bad = shop.publish(3.0, model=b"no graph at all")
+    said = shop.edit(render_release_env(bad))
+    assert f"staging: {bad.name} is not served as asked" in said
+    assert shop.served() == {"toy": [1]}
+
+
+def test_a_version_that_the_store_does_not_have_is_refused_and_the_old_one_stays(shop):
+    version = shop.publish()
+    shop.release(version)
+    shop.edit(render_release_env(ModelVersion(version.name, 9, version.digest)))
+    assert shop.served() == {"toy": [1]}
+
+
+def test_a_release_edited_into_nonsense_leaves_what_is_served(shop):
+    shop.release(shop.publish())
+    said = shop.edit("VERSION=../../etc")
+    assert f"{shop.folder()}/release.env is not followed" in said
+    assert shop.served() == {"toy": [1]}
+
+
+def test_nonsense_of_one_model_does_not_stop_another(shop):
+    shop.release(shop.publish(name="first"))
+    shop.edit("?", "first")
+    shop.release(shop.publish(name="second"))
+    assert shop.served() == {"first": [1], "second": [1]}
+
+
+def test_a_model_whose_folder_is_removed_is_served_no_more(shop):
+    shop.release(shop.publish())
+    shop.commit(lambda clone: shutil.rmtree(clone / shop.folder()))
+    assert shop.served() == {}
+
+
+def test_releases_that_are_pushed_at_once_are_all_served(shop):
+    versions = [shop.publish(name=f"toy{n}") for n in range(4)]
+    threads = [threading.Thread(target=shop.release, args=(version,)) for version in versions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shop.served() == {f"toy{n}": [1] for n in range(4)}
+
+
+def test_a_release_pushed_while_the_platform_is_down_is_served_by_the_next_up(shop):
+    down(shop.platform.home)
+    try:
+        shop.release(shop.publish())
+        assert shop.served() == {}
+    finally:
+        up(shop.platform.home.parent)
+    assert shop.served() == {"toy": [1]}
+
+
+@pytest.mark.parametrize("point", ["server lives", *POINTS])
+def test_reconcile_that_was_killed_is_finished_by_the_next_one(shop, point):
+    shop.release(shop.publish(2.0, "old"))
+    shop.release(shop.publish(2.0, "kept"))
+    wanted = shop.publish(3.0, "kept")
+    # Without the hook, so that the killed process is the first to see it: old goes, kept moves on.
+    hook = shop.platform.env_repo / "hooks" / "post-receive"
+    hook.rename(hook.with_suffix(".off"))
+    shop.release(wanted)
+    shop.commit(lambda clone: shutil.rmtree(clone / shop.folder("old")))
+    hook.with_suffix(".off").rename(hook)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(shop.platform.home), point], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    reconcile(shop.platform, "staging")
+    assert shop.served() == {"kept": [2]}
+
+
+def test_an_environment_without_a_server_is_named(shop):
+    with pytest.raises(Misconfigured, match="environment canary has no server here"):
+        reconcile(shop.platform, "canary")
+
+
+def test_the_command_ends_with_65_when_something_is_not_served(shop):
+    shop.release(shop.publish())
+    shop.edit("?")
+    with pytest.raises(Rejected, match="staging: not everything is served"):
+        CliRunner().invoke(reconcile_command, obj=shop.platform.home, standalone_mode=False, catch_exceptions=False)
