@@ -6,7 +6,20 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster import argo, control_plane, debian, forge, images, network, node, pki, registry, services, summary
+from tests.cluster import (
+    argo,
+    control_plane,
+    debian,
+    forge,
+    images,
+    network,
+    node,
+    offers,
+    pki,
+    registry,
+    services,
+    summary,
+)
 from tests.cluster.build import build_all
 from tests.cluster.place import Place, claim
 
@@ -44,6 +57,7 @@ def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         say("start the node")
         node.start_node(place, images.reference("pause"))
         node.wait_ready(place)
+        offers.offer(place)
         say("the node is Ready; install Argo Workflows, Events and CD")
         argo.apply(place)
         say("start the forge")
