@@ -15,7 +15,7 @@ from slipway.errors import Misconfigured
 
 __all__ = ["TASK_RESULTS", "check", "needed_tasks", "workflow_parameters"]
 
-TASK_RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "AnySucceeded", "AllFailed")
+TASK_RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
 _WORKFLOW = {"workflow.name", "workflow.uid", "workflow.namespace", "workflow.creationTimestamp"}
 _AT_EXIT = {"workflow.status", "workflow.failures", "workflow.duration"}
 _RETRY = {"lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message"}

@@ -17,13 +17,14 @@ from typing import Any
 
 from hera_workflows.local.admission import Admission, Machine, this_machine
 from hera_workflows.local.check import check, workflow_parameters
-from hera_workflows.local.engine import Engine, Place
+from hera_workflows.local.engine import Engine
 from hera_workflows.local.journal import Journal, Past, read_journal
 from hera_workflows.local.locks import Lock, try_lock
 from hera_workflows.local.manifest import Manifest
 from hera_workflows.local.read import load
 from hera_workflows.local.result import ON_EXIT, Event, NodeResult, State, Status, WorkflowResult
 from hera_workflows.local.stale import kill_marked
+from hera_workflows.local.steps import Place, Steps, Tell
 from hera_workflows.templates.values import Values
 from slipway.errors import Rejected, TryAgain
 
@@ -83,13 +84,15 @@ def run(
         try:
             _begin(place, journal, past, identity)
             admission = Admission(machine or this_machine(), place.folder, place.locks, place.mark)
-            engine = Engine(manifest, place, journal, past, admission, _teller(on_event), on_output)
+            tell = _teller(on_event)
+            steps = Steps(manifest, place, journal, admission, tell, on_output)
+            engine = Engine(manifest, place, journal, past, steps, tell)
             workflow = _workflow_values(manifest, values, name, past.started)
             status = asyncio.run(_until_stopped(engine, manifest, workflow))
             if status != "Stopped":
                 journal.write("status", status=status)
                 shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
-            return WorkflowResult(name, status, tuple(engine.steps), place.folder)
+            return WorkflowResult(name, status, tuple(engine.ended), place.folder)
         finally:
             journal.close()
     finally:
@@ -124,7 +127,7 @@ def _begin(place: Place, journal: Journal, past: Past, identity: Mapping[str, An
     journal.write("resume")
 
 
-def _teller(on_event: Callable[[Event], None] | None) -> Callable[[str, State, str, float | None], None]:
+def _teller(on_event: Callable[[Event], None] | None) -> Tell:
     def tell(node: str, state: State, text: str, seconds: float | None) -> None:
         if on_event is not None:
             on_event(Event(datetime.now(UTC), node, state, text, seconds))
@@ -160,7 +163,7 @@ async def _whole(engine: Engine, manifest: Manifest, values: dict[str, str]) -> 
     status = _status(result)
     if spec.on_exit is None:
         return status
-    failures = [_failure(node) for node in engine.steps if node.failed]
+    failures = [_failure(node) for node in engine.ended if node.failed]
     at_exit = {
         "workflow.status": status,
         # Quoted once more, as Argo does it.
