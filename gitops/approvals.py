@@ -76,7 +76,7 @@ def open_request(
         files = files_of(tip, environment, version, evidence)
         return Edit(files, message, base=base, branch=f"refs/heads/{branch}", moves=closes)
 
-    edit(
+    done = edit(
         url,
         change,
         operation_id=operation.id,
@@ -89,7 +89,10 @@ def open_request(
     for request in found:
         if request.branch == branch:
             return request
-    raise Rejected(f"{branch} was closed at once by somebody else; see `slipway approvals`")
+    raise Rejected(
+        f"{version} does not wait for {environment}: operation {operation.id} was merged or closed "
+        f"({done.commit[:12]}); see `slipway history {environment} {version.name}`"
+    )
 
 
 def requests(url: str) -> list[Request]:
@@ -292,6 +295,7 @@ def _approved_before(remote: Remote, environment: str, model: str) -> Done:
     version = parse_release_env(content.decode(errors="replace"), path)
     found = find_operation(
         remote,
+        "Action: promote",
         lambda o: (
             (o.action, o.environment, o.version) == ("promote", environment, version) and o.approved_by is not None
         ),

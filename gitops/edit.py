@@ -5,6 +5,7 @@ Nothing is ever rebased: a lost race means that the decision is made again on wh
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,6 +22,9 @@ __all__ = ["POINTS", "Done", "Edit", "Tip", "edit", "find_operation"]
 POINTS = ("opened", "read", "decided", "built", "pushed")
 # Commits in which a writer looks for what an earlier process of the same operation may have left.
 LOOK_BACK = 500
+_RECOMPUTE = "recompute"
+# stamina logs every lost race; without this Python would print that to standard error of every command.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 IDENTITY = "slipway <slipway@localhost>"
 
 
@@ -54,6 +58,17 @@ class Done:
     reason: str = ""  # why nothing was made
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An edit, and the refs on which it was decided."""
+
+    found: dict[str, str]
+    wanted: Edit
+
+    def on(self, main: str) -> _Draft:
+        return _Draft({**self.found, MAIN: main}, self.wanted)
+
+
 class _LostRace(Exception):
     """Somebody else's commit came first."""
 
@@ -79,39 +94,50 @@ def edit(
 
     seen: set[str] = set()
     tried: set[str] = set()
-    last: dict[str, str] | None = None
-    refused = 0
+
+    def draft(remote: Remote) -> Done | _Draft:
+        found = remote.branches(MAIN, *([branches] if branches else []), depth=LOOK_BACK)
+        main = found.get(MAIN)
+        if main is not None:
+            earlier = find_operation(
+                remote, f"Operation-Id: {operation_id}", lambda o: o.id == operation_id, main, seen
+            )
+            if earlier is not None:
+                return Done(earlier, created=earlier in tried, reason="this operation is already recorded")
+            seen.add(main)
+        tip = _read(remote, main, reads, {ref: commit for ref, commit in found.items() if ref != MAIN})
+        at("read")
+        wanted = change(tip)
+        at("decided")
+        return wanted if isinstance(wanted, Done) else _Draft(found, wanted)
+
+    last: dict[str, str] = {}
+    unmoved = 0
     with opened(url) as remote:
         at("opened")
         try:
             for attempt in stamina.retry_context(
                 on=_LostRace, attempts=attempts, timeout=seconds, wait_initial=0.01, wait_max=2.0, wait_jitter=0.2
             ):
-                with attempt, remote.turn():
-                    found = remote.branches(MAIN, *([branches] if branches else []), depth=LOOK_BACK)
-                    main = found.get(MAIN)
-                    if main is not None:
-                        earlier = find_operation(remote, lambda o: o.id == operation_id, main, seen)
-                        if earlier is not None:
-                            return Done(earlier, created=earlier in tried, reason="this operation is already recorded")
-                        seen.add(main)
-                    refused, last = (refused + 1 if found == last else 0), found
-                    tip = _read(remote, main, reads, {r: c for r, c in found.items() if r != MAIN})
-                    at("read")
-                    wanted = change(tip)
-                    at("decided")
-                    if isinstance(wanted, Done):
-                        return wanted
-                    commit = _commit(remote, wanted, wanted.base or main)
-                    tried.add(commit)
-                    at("built")
-                    old = main if wanted.branch == MAIN else None
-                    pushed = remote.push({wanted.branch: (old, commit), **wanted.moves})
-                    at("pushed")
+                with attempt:
+                    made = draft(remote)
+                    with remote.turn():
+                        if isinstance(made, _Draft) and (main := _moved(remote, made, reads)):
+                            # Whoever was in front wrote elsewhere: the same files give the same decision.
+                            made = made.on(main) if main != _RECOMPUTE else draft(remote)
+                        if isinstance(made, Done):
+                            return made
+                        commit = _commit(remote, made.wanted, made.wanted.base or made.found.get(MAIN))
+                        tried.add(commit)
+                        at("built")
+                        old = made.found.get(MAIN) if made.wanted.branch == MAIN else None
+                        pushed = remote.push({made.wanted.branch: (old, commit), **made.wanted.moves})
+                        at("pushed")
                     if pushed.status == 0:
                         return Done(commit, created=True)
                     # A push that fails again and again while nobody moves anything is not a race.
-                    if refused >= 3:
+                    unmoved, last = (unmoved + 1 if made.found == last else 0), made.found
+                    if unmoved >= 3:
                         raise _refusal(url, pushed.status, pushed.reason)
                     raise _LostRace
         except _LostRace:
@@ -120,15 +146,17 @@ def edit(
 
 
 def find_operation(
-    remote: Remote, wanted: Callable[[Operation], bool], start: str, seen: Collection[str] = ()
+    remote: Remote, trailer: str, wanted: Callable[[Operation], bool], start: str, seen: Collection[str] = ()
 ) -> str | None:
-    """The newest commit on main, at or before `start`, whose operation is wanted; None without one.
+    """The newest commit on main, at or before `start`, that has the trailer line and whose operation is wanted.
 
-    Looks at everything that came after `seen`, else at the last commits only.
+    Looks at everything that came after `seen`, else at the last commits only; None without one.
     """
     scope = ["--not", *seen] if seen else [f"--max-count={LOOK_BACK}"]
     out = remote.git.run("log", "-z", "--first-parent", "--format=%H%n%B", start, *scope, "--")
     for record in out.decode(errors="replace").split("\0"):
+        if f"\n{trailer}\n" not in record:
+            continue
         commit, _, message = record.partition("\n")
         try:
             operation = parse_message(message)
@@ -137,6 +165,22 @@ def find_operation(
         if operation is not None and wanted(operation):
             return commit
     return None
+
+
+def _moved(remote: Remote, made: _Draft, reads: Sequence[str]) -> str | None:
+    """What became of main while this writer stood in line: None if nothing, its new commit if no file that was read
+    changed, else _RECOMPUTE."""
+    main = made.found.get(MAIN)
+    if remote.local is None:
+        return None  # there is no line before a URL
+    # Main first: if it moves while this is read, the lease fails and nothing is lost.
+    files = [f":{path}" for path in reads]
+    now, *ids = remote.ids([MAIN, *(MAIN + file for file in files), *(f"{main}{file}" for file in files)])
+    if now == main:
+        return None
+    if main is None or now is None or len(made.found) > 1 or ids[: len(files)] != ids[len(files) :]:
+        return _RECOMPUTE
+    return now
 
 
 def _read(remote: Remote, commit: str | None, reads: Sequence[str], branches: Mapping[str, str]) -> Tip:
@@ -155,9 +199,13 @@ def _commit(remote: Remote, wanted: Edit, parent: str | None) -> str:
     """Build the commit without a work tree; fast-import reads and writes only the trees on the changed paths."""
     stamp = f"{IDENTITY} {int(time.time())} +0000"
     message = wanted.message.encode()
-    lines = [
+    lines = []
+    # Answered before the commit is built: what lies at every changed path now, and at every folder on the way to it.
+    ways = sorted({way for path in wanted.files for way in _ways(path)}) if parent is not None else []
+    lines += [b"ls " + str(parent).encode() + b" " + _quoted(way) for way in ways]
+    lines.append(
         f"commit refs/slipway/new\nmark :1\nauthor {stamp}\ncommitter {stamp}\ndata {len(message)}\n".encode() + message
-    ]
+    )
     if parent is not None:
         lines.append(f"from {parent}".encode())
     if wanted.merges is not None:
@@ -169,22 +217,17 @@ def _commit(remote: Remote, wanted: Edit, parent: str | None) -> str:
             lines.append(b"M 100644 inline " + _quoted(path) + b"\ndata %d\n" % len(content) + content)
     lines += [b"", b"get-mark :1", b"done", b""]
     out = remote.git.run("fast-import", "--quiet", "--force", "--done", stdin=b"\n".join(lines))
-    commit = out.decode().strip()
-    _check_touched(remote, wanted, parent, commit)
+    *found, commit = out.decode(errors="replace").splitlines()
+    for way, answer in zip(ways, found, strict=True):
+        # fast-import puts a folder where a symbolic link or a file was; nothing of people's may go that way.
+        if not answer.startswith(("missing ", *(("100644 ", "100755 ") if way in wanted.files else ("040000 ",)))):
+            raise Rejected(f"{remote.url}: {way} is in the way of a write below it; remove it and commit that")
     return commit
 
 
-def _check_touched(remote: Remote, wanted: Edit, parent: str | None, commit: str) -> None:
-    # fast-import puts a folder where a symbolic link or a file was; nothing of people's may go that way.
-    if parent is None:
-        return
-    out = remote.git.run("diff-tree", "-r", "-z", "--no-renames", parent, commit)
-    fields = out.decode(errors="surrogateescape").split("\0")[:-1]
-    for head, path in zip(fields[::2], fields[1::2], strict=True):
-        if path not in wanted.files or head[1:7] not in ("000000", "100644", "100755"):
-            raise Rejected(
-                f"{remote.url}: {path} is in the way of {', '.join(wanted.files)}; remove it and commit that"
-            )
+def _ways(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def _quoted(path: str) -> bytes:

@@ -7,22 +7,22 @@ which is slower and just as right.
 
 from __future__ import annotations
 
-import fcntl
-import random
+import re
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitops.git import Git, Result, check_url
 from gitops.tree import list_files
+from gitops.turn import turn
 from slipway.errors import Misconfigured, TryAgain
 
 __all__ = ["MAIN", "Remote", "opened"]
 
 MAIN = "refs/heads/main"
+_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(slots=True)
@@ -66,13 +66,13 @@ class Remote:
     def fetch_trees(self, commit: str) -> None:
         """Bring all folders of a commit, without the files in them."""
         if self.local is None:
-            self.fetch_objects([self.git.run("rev-parse", f"{commit}^{{tree}}").decode().strip()])
+            self.fetch_objects([self._tree(commit)])
 
     def prefetch(self, commit: str, paths: Sequence[str]) -> None:
         """Bring what is at or below `paths`, and the trees on the way; of a folder everything is there already."""
         if self.local is None:
-            # Three levels: the root, envs/, and every environment's list of models.
-            self._fetch([self.git.run("rev-parse", f"{commit}^{{tree}}").decode().strip()], "--filter=tree:3")
+            # Two levels below the root: envs/, and every environment's list of models.
+            self._fetch([self._tree(commit)], "--filter=tree:2")
             self.fetch_objects([entry.oid for entry in list_files(self.git, commit, paths) if not entry.oddity])
 
     def fetch_objects(self, oids: Sequence[str]) -> None:
@@ -87,26 +87,19 @@ class Remote:
         where = str(self.local) if self.local is not None else self.url
         return self.git.ask("push", "--porcelain", "--no-verify", *atomic, *leases, "--", where, *specs)
 
-    @contextmanager
-    def turn(self, wait: float = 30.0) -> Iterator[None]:
-        """Stand in line with this machine's other writers, at most `wait` seconds.
+    def turn(self, wait: float = 120.0) -> AbstractContextManager[None]:
+        """Stand in line with this machine's other writers, where the repository is a folder."""
+        return turn(self.local, wait) if self.local is not None else nullcontext()
 
-        Only a courtesy that saves them from losing races: what keeps a write right is its lease.
-        """
-        if self.local is None:
-            yield
-            return
-        with (self.local / "slipway.lock").open("ab") as lock:
-            deadline = time.monotonic() + wait
-            while time.monotonic() < deadline:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(random.uniform(0.002, 0.03))
-                except OSError:
-                    break  # a file system without locks
-            yield
+    def ids(self, revisions: Sequence[str]) -> list[str | None]:
+        """The object that each revision names in a folder repository, as git has it now; None for nothing."""
+        git = Git(self.local, self.git.timeout) if self.local is not None else self.git
+        out = git.run("cat-file", "--batch-check=%(objectname)", stdin="\n".join(revisions).encode() + b"\n")
+        return [line if _OID.fullmatch(line) else None for line in out.decode(errors="replace").splitlines()]
+
+    def _tree(self, commit: str) -> str:
+        # Not rev-parse: that would fetch the tree, and everything below it, to see that it is one.
+        return self.git.run("log", "--max-count=1", "--format=%T", commit, "--").decode().strip()
 
     def _fetch(self, oids: Iterable[str], *options: str) -> None:
         wanted = [oid for oid in dict.fromkeys(oids) if oid not in self.have] if self.local is None else []

@@ -13,7 +13,7 @@ __all__ = ["as_json", "as_table"]
 
 def as_table(events: Sequence[Event]) -> str:
     """Events as a table, one line each; times in UTC."""
-    table = [("WHEN", "ENVIRONMENT", "MODEL", "VERSION", "WHAT", "WHO", "COMMIT", "")]
+    table: list[tuple[str, ...]] = [("WHEN", "ENVIRONMENT", "MODEL", "VERSION", "WHAT", "WHO", "COMMIT", "")]
     table += [_cells(event) for event in events]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     return "\n".join(
