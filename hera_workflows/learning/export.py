@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,7 @@ def export(module: nn.Module, task: Task, test: Split, spec: ModelSpec, folder: 
     answers = _ask(served, inputs)
     if problems := task.check_output(answers, test.labels[_golden_places(test)], spec.classes):
         raise Rejected("; ".join(problems))
+    _depends_on_itself_alone(served, inputs, answers, spec.serving.tolerance)
     _to_onnx(served, inputs, task.OUTPUT, folder / "model.onnx")
     golden = Golden(inputs, {task.OUTPUT: answers})
     _same_answers(folder / "model.onnx", golden, task.OUTPUT, spec.serving.tolerance)
@@ -81,6 +84,20 @@ def _ask(served: nn.Module, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     return answer.numpy()
 
 
+def _depends_on_itself_alone(
+    served: nn.Module, inputs: Mapping[str, NDArray[Any]], answers: NDArray[Any], tolerance: float
+) -> None:
+    """Triton batches requests of different people, so an answer must not depend on its neighbours, nor on chance."""
+    if not np.allclose(_ask(served, inputs), answers, rtol=0, atol=tolerance):
+        raise Rejected("two equal requests get different answers; forward() must not draw random numbers in eval mode")
+    alone = _ask(served, {name: array[:1] for name, array in inputs.items()})
+    if alone.shape != answers[:1].shape or not np.allclose(alone, answers[:1], rtol=0, atol=tolerance):
+        raise Rejected(
+            "a sample's answer changes with the other samples of its batch; "
+            "in forward() use nothing but the sample itself (no mean over the first axis)"
+        )
+
+
 def _to_onnx(served: nn.Module, inputs: Mapping[str, NDArray[Any]], output: str, path: Path) -> None:
     # Two requests at least: with one, the exporter takes the batch for a constant.
     example = {
@@ -90,7 +107,8 @@ def _to_onnx(served: nn.Module, inputs: Mapping[str, NDArray[Any]], output: str,
     weights = sum(p.numel() * p.element_size() for p in served.parameters())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        # The exporter prints whole graphs when it fails; the line that is raised says what matters.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 served,
@@ -144,7 +162,13 @@ def _same_answers(path: Path, golden: Golden, output: str, tolerance: float) -> 
     expected = golden.outputs[output]
     for size in _sizes(len(golden)):
         part = {name: array[:size] for name, array in golden.inputs.items()}
-        got = predict(session, part, batch=size)
+        try:
+            got = predict(session, part, batch=size)
+        except Rejected:
+            raise Rejected(
+                f"the exported model refuses a batch of {size}: the batch size became a constant; "
+                "do not turn shapes into Python numbers in forward()"
+            ) from None
         if got.shape != expected[:size].shape:
             raise Rejected(
                 f"ONNX Runtime answers a batch of {size} with shape {got.shape} instead of {expected[:size].shape}; "

@@ -175,17 +175,18 @@ def against_champion(gate: ChampionGate, candidate: Answers, champion: Answers, 
     ours, theirs = value(candidate, metric), value(champion, metric)
     higher = direction(candidate.task, metric) == "higher"
     count = len(candidate)
-    drawn = difference(candidate, champion, metric) * (1 if higher else -1)
-    bounds, worse = percentile_interval(drawn, gate.confidence), False
-    gain = (ours - theirs) * (1 if higher else -1)
+    sign = 1 if higher else -1
+    gain, bounds, worse = sign * (ours - theirs), None, False
+    mine, other = candidate.hits(metric), champion.hits(metric)
     if count < MIN_PAIRS:
-        bounds = None
-    elif (mine := candidate.hits(metric)) is not None and (other := champion.hits(metric)) is not None:
+        pass
+    elif mine is not None and other is not None:
         ups, downs = int((mine & ~other).sum()), int((other & ~mine).sum())
         bounds = score_interval(ups, downs, count, gate.confidence)
         worse = mcnemar_worse(ups, downs) <= (1 - gate.confidence) / 2
-    elif bounds is not None:
-        worse = bounds.high < 0
+    else:
+        bounds = percentile_interval(sign * difference(candidate, champion, metric), gate.confidence)
+        worse = bounds is not None and bounds.high < 0
     reason = f"{metric} {ours:.4g}, {name} has {theirs:.4g}"
     if bounds is None:
         verdict, needed = Verdict.INSUFFICIENT_DATA, None

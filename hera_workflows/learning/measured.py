@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hera_workflows.learning.resampling import Interval, grouped, percentile_interval, rate_interval, resample
+from hera_workflows.learning.resampling import (
+    Interval,
+    grouped,
+    percentile_interval,
+    rate_interval,
+    resample,
+    stretches,
+)
 from hera_workflows.learning.tasks import Direction, Task
 from slipway.errors import Rejected
 
@@ -54,8 +61,10 @@ def value(answers: Answers, metric: str) -> float:
     """The metric; raises Rejected when it is not a finite number."""
     import math
 
-    sums = grouped(lambda part: answers.statistics(metric, part), len(answers), SEED)
-    result = float(answers.task.combine(metric, sums.sum(axis=0) / len(answers), answers.names))
+    import numpy as np
+
+    total = sum(answers.statistics(metric, part).sum(axis=0) for part in stretches(len(answers)))
+    result = float(answers.task.combine(metric, np.asarray(total) / len(answers), answers.names))
     if not math.isfinite(result):
         raise Rejected(f"{metric} is {result} on {len(answers)} samples; look for NaN in labels or answers")
     return result

@@ -23,6 +23,7 @@ __all__ = [
     "rate_interval",
     "resample",
     "score_interval",
+    "stretches",
 ]
 
 GROUPS = 4096
@@ -49,13 +50,19 @@ def grouped(statistics: Statistics, count: int, seed: int) -> NDArray[np.float64
     groups = min(GROUPS, count)
     place = np.random.default_rng(seed).permutation(count) % groups
     total: NDArray[np.float64] | None = None
-    for start in range(0, count, _CHUNK):
-        part = statistics(slice(start, min(count, start + _CHUNK)))
+    for stretch in stretches(count):
+        part = statistics(stretch)
         if total is None:
             total = np.zeros((groups, part.shape[1]))
-        np.add.at(total, place[start : start + len(part)], part)
+        np.add.at(total, place[stretch], part)
     assert total is not None
     return total
+
+
+def stretches(count: int) -> Iterator[slice]:
+    """Samples 0 to `count` in parts of which all statistics fit into memory."""
+    for start in range(0, count, _CHUNK):
+        yield slice(start, min(count, start + _CHUNK))
 
 
 def resample(sums: NDArray[np.float64], count: int, seed: int, repeats: int = REPEATS) -> Iterator[NDArray[np.float64]]:
