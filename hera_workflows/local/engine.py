@@ -49,7 +49,7 @@ class Engine:
         step = node or name
         if template.dag is None and (past := self._past.ended.get(step)):
             self.ended.append(past)
-            self._tell(step, "failed" if past.failed else "reused", past.message, None)
+            self._tell(step, "failed" if past.failed else "reused", past.why, None)
             return past
         async with self._mutexes(template, step, values):
             if template.dag is not None:
@@ -60,7 +60,7 @@ class Engine:
     def _end(self, result: NodeResult) -> NodeResult:
         self._journal.ended(result)
         self.ended.append(result)
-        self._tell(result.id, "failed" if result.failed else "ok", result.message, result.seconds)
+        self._tell(result.id, "failed" if result.failed else "ok", result.why, result.seconds)
         return result
 
     async def _dag(self, node: str, dag: Dag, values: Mapping[str, str]) -> NodeResult:

@@ -43,7 +43,7 @@ class Ended:
     exit_code: int | None  # None: it could not be started; 128 + n after signal n
     lost: bool  # not started, or killed by somebody else: no word about the step itself
     reason: str  # "", "DeadlineExceeded", "OOMKilled"
-    message: str
+    message: str  # one line; empty when the exit code says it all
     seconds: float
 
 
@@ -95,7 +95,7 @@ def _message(command: Command, reason: str, code: int) -> str:
         return f"stopped after {command.seconds:g} s, its time limit (activeDeadlineSeconds)"
     if reason == "OOMKilled":
         return f"killed: it used more than its memory limit of {(command.memory or 0) / 2**20:.0f} MiB"
-    return f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    return f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else ""
 
 
 # Looked up before any fork: between fork and exec only async-signal-safe work may be done.

@@ -33,6 +33,14 @@ class NodeResult:
     log: Path | None = None
 
     @property
+    def why(self) -> str:
+        """What went wrong in one line: `exit 65: digits is refused`; empty when nothing did."""
+        if not self.failed:
+            return ""
+        end = self.reason or ("" if self.exit_code is None else f"exit {self.exit_code}")
+        return ": ".join(part for part in (end, self.message) if part)
+
+    @property
     def failed(self) -> bool:
         """Whether what depends on it must not run."""
         return self.phase in ("Failed", "Error")

@@ -86,7 +86,7 @@ class Steps:
             wait = seconds_until_retry(template.retry_strategy, result, starts, time.time())
             if wait is None:
                 return result
-            self._tell(node, "retry", f"{result.message}; again in {wait:g} s", None)
+            self._tell(node, "retry", f"{result.why}; again in {wait:g} s", None)
             await asyncio.sleep(wait)
 
     async def _attempt(
@@ -140,7 +140,7 @@ def _result(node: str, template: Template, ended: Ended, last_line: str) -> Node
         seconds=round(ended.seconds, 3),
     )
     # What the step said last tells more than its exit code; what was done to it tells more than what it said.
-    said = "" if ended.reason or ended.lost else last_line
+    said = "" if ended.reason or ended.lost else last_line.removeprefix("slipway: ")
     return replace(result, message=said or ended.message) if result.failed else result
 
 

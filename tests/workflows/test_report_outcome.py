@@ -1,0 +1,144 @@
+"""People are told how a workflow ended: in one line, and where a URL is set by a message."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hera_workflows.steps.report_outcome import Failure, outcome, read_failures, report_outcome, send
+from slipway.errors import Misconfigured, TryAgain
+
+REFUSED = [Failure(displayName="digits/train", message="slipway: digits is refused: accuracy 0.91 < 0.95")]
+
+
+class Inbox(HTTPServer):
+    """A service that takes messages, on this machine."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, str]] = []
+        self.answer = 200
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        inbox = self.server
+        assert isinstance(inbox, Inbox)
+        inbox.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(inbox.answer)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    server = Inbox()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def call(*arguments: str, url: str = "") -> str:
+    """Run the step's command; its output."""
+    words = ["--status", "Failed", "--workflow", "push-1", *arguments]
+    return (
+        CliRunner()
+        .invoke(report_outcome, words, env={"NOTIFY_URL": url}, catch_exceptions=False, standalone_mode=False)
+        .output
+    )
+
+
+def test_the_outcome_names_the_step_that_failed_and_its_last_line() -> None:
+    said = outcome("Failed", "push-1", REFUSED)
+    assert said.line == "push-1 Failed; digits/train: slipway: digits is refused: accuracy 0.91 < 0.95"
+
+
+def test_a_success_is_one_line() -> None:
+    assert outcome("Succeeded", "push-1", []).line == "push-1 Succeeded"
+
+
+def test_groups_are_left_out_where_a_step_can_be_named() -> None:
+    group = Failure(displayName="model(0)", message="child 'push-1-123' failed")
+    assert "model(0)" not in outcome("Failed", "push-1", [group, *REFUSED]).line
+
+
+def test_a_hundred_failures_are_twenty_and_a_number() -> None:
+    assert outcome("Failed", "p", REFUSED * 100).body.splitlines()[-1] == "and 80 more"
+
+
+@pytest.mark.parametrize("quoted", [json.dumps, lambda value: json.dumps(json.dumps(value))])
+def test_failures_are_read_as_argo_quotes_them(quoted: object) -> None:
+    text = quoted([{"displayName": "a", "message": 'say "no"', "phase": "Failed", "finishedAt": None}])  # type: ignore[operator]
+    assert read_failures(text) == [Failure(displayName="a", message='say "no"', phase="Failed")]
+
+
+@pytest.mark.parametrize("text", ["null", '"null"', "[]", '"[]"'])
+def test_no_failures_are_no_failures(text: str) -> None:
+    assert read_failures(text) == []
+
+
+@given(st.text(), st.text(), st.text())
+def test_what_is_said_is_printable_and_keeps_to_its_line(workflow: str, name: str, message: str) -> None:
+    said = outcome("Failed", workflow, [Failure(displayName=name, message=message)])
+    assert said.line.isprintable()
+    assert said.body.count("\n") == 0
+
+
+@given(st.text())
+def test_any_text_as_failures_still_gives_an_outcome(text: str) -> None:
+    assert outcome("Failed", "push-1", read_failures(text)).line.startswith("push-1 Failed")
+
+
+def test_a_message_reaches_the_service(inbox: Inbox) -> None:
+    call("--failures", json.dumps([f.model_dump() for f in REFUSED]), url=inbox.url)
+    assert (inbox.messages[0]["title"], inbox.messages[0]["message"]) == (
+        "push-1 Failed",
+        "digits/train: slipway: digits is refused: accuracy 0.91 < 0.95",
+    )
+
+
+def test_markup_in_a_message_stays_text(inbox: Inbox) -> None:
+    call("--failures", json.dumps([{"displayName": "<b>x</b>", "message": "&lt;[a](http://b)"}]), url=inbox.url)
+    assert inbox.messages[0]["message"] == "<b>x</b>: &lt;[a](http://b)"
+
+
+def test_several_services_hear_of_it(inbox: Inbox) -> None:
+    call(url=f"{inbox.url} {inbox.url}again")
+    assert len(inbox.messages) == 2
+
+
+def test_a_scheduled_workflow_that_succeeds_sends_nothing(inbox: Inbox) -> None:
+    call("--status", "Succeeded", "--notify", "failure", url=inbox.url)
+    assert inbox.messages == []
+
+
+def test_without_a_url_the_line_is_printed_all_the_same() -> None:
+    assert call() == "push-1 Failed\n"
+
+
+def test_a_service_that_refuses_may_be_tried_again(inbox: Inbox) -> None:
+    inbox.answer = 500
+    with pytest.raises(TryAgain, match="the notification was not taken"):
+        send(inbox.url, outcome("Failed", "push-1", []))
+
+
+def test_an_unknown_service_is_a_setting_and_its_token_is_not_shown() -> None:
+    with pytest.raises(Misconfigured) as caught:
+        send("nosuch://s3cret@host", outcome("Failed", "push-1", []))
+    assert ("'nosuch'" in str(caught.value), "s3cret" in str(caught.value)) == (True, False)
