@@ -22,6 +22,7 @@ __all__ = [
     "ValidationEvidence",
     "ValidationSummary",
     "VersionName",
+    "agrees",
     "bump_evidence",
     "parse_evidence",
     "promotion_evidence",
@@ -175,6 +176,18 @@ def recompute(evidence: ValidationEvidence | ServedEvidence) -> Judgement:
     checks = tuple(evidence.validation.checks)
     verdict = worst(checks)
     return Judgement(verdict, checks, "; ".join(c.reason for c in checks if c.verdict is verdict))
+
+
+def agrees(evidence: ValidationEvidence | ServedEvidence) -> bool:
+    """Whether the recorded verdict and checks are those that follow from the recorded measurements."""
+    again = recompute(evidence)
+    if isinstance(evidence, ServedEvidence):
+        return (again.verdict, again.checks, again.reason) == (
+            evidence.verdict,
+            tuple(evidence.checks),
+            evidence.reason,
+        )
+    return validation_outcome(again.checks) is evidence.validation.outcome
 
 
 def validation_outcome(checks: tuple[Check, ...]) -> Outcome:

@@ -176,7 +176,8 @@ def _replay(seen: Observation, policy: Promotion) -> Check:
     if replay.mismatched:
         reason = f"{replay.mismatched:,} of {replay.sent:,} golden requests were answered wrongly; none is allowed"
         return Check(name="replay", verdict=Verdict.FAIL, value=replay.mismatched, threshold="<= 0", reason=reason)
-    return _ratio("replay", replay.failed, max(replay.sent, replay.failed), policy.error_ratio, 1, "replayed")
+    answered = _ratio("replay", replay.failed, max(replay.sent, replay.failed), policy.error_ratio, 1, "")
+    return answered.model_copy(update={"reason": f"no golden request answered wrongly; {answered.reason}"})
 
 
 def _count(requests: float) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from slipway.manifest import DataSummary, Manifest, MetricValue, Validation
 from slipway.observation import Observation
 from slipway.spec import ModelSpec, Promotion
 from slipway.verdict import Check, Outcome, Verdict
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
@@ -197,7 +200,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     watched: dict[str, Watched] = {}
     server = exporter(watched)
     environments, jobs = [], []
-    shapes: list[tuple[str, ...]] = [("",)] * 24 + [("", "")] * 5 + [("digits", "sentiment")]
+    shapes: list[tuple[str, ...]] = [("",)] * 70 + [("", "")] * 5 + [("digits", "sentiment")]
     for index, serves in enumerate(shapes):
         targets = []
         for number, model in enumerate(serves):
@@ -229,3 +232,35 @@ def until_fixture() -> Callable[..., None]:
 def free_port_fixture() -> int:
     """A port that nothing listens on."""
     return free_port()
+
+
+@pytest.fixture(scope="session")
+def signing_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private key that publishes."""
+    from triton_repo.signing import generate_keys
+
+    folder = tmp_path_factory.mktemp("keys")
+    generate_keys(folder / "signing.key", folder / "signing.pub")
+    return folder / "signing.key"
+
+
+@pytest.fixture
+def world(tmp_path: Path, signing_key: Path, prometheus: Scraped) -> Any:
+    """See promotion_world.World."""
+    from promotion_world import make_world
+
+    return make_world(tmp_path, signing_key, prometheus, until)
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """background(action) does something while the test goes on; it is over when the test is."""
+    threads: list[threading.Thread] = []
+
+    def start(action: Callable[[], object]) -> None:
+        threads.append(threading.Thread(target=action))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join(30)
