@@ -198,4 +198,4 @@ def _already(store: ModelStore, draft: Draft, number: int, folder: Path, paths: 
             f"{draft.name}@{number} was published by {draft.operation_id} with other content; "
             "a version never changes, so start a new run"
         )
-    return ModelVersion(draft.name, number, manifest_digest(store.manifest_bytes(draft.name, number)))
+    return store.version(draft.name, number)

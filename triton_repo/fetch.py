@@ -11,29 +11,30 @@ from slipway.version import ModelVersion
 from triton_repo import signing
 from triton_repo.hashing import copy_and_hash
 from triton_repo.staging import place, remove_tree, sync_tree
-from triton_repo.store import ModelStore, check_file, find, store_errors
+from triton_repo.store import ModelStore, check_file, store_errors
 
 __all__ = ["check", "fetch"]
 
 _UNLISTED = {"manifest.json", "manifest.sig"}
 
 
-def _trusted(store: ModelStore, version: ModelVersion, verify_key: Path | None) -> Manifest:
-    """The manifest once its digest, signature and list of files are right."""
+def _trusted(store: ModelStore, version: ModelVersion, verify_key: Path | None) -> tuple[Manifest, bytes]:
+    """The manifest and its bytes, once digest, signature and list of files are right."""
     where = f"{version} in {store.url}"
-    manifest = find(store, version.name, version.number, version.digest)
+    manifest, content = store.pinned(version)
     if verify_key is not None:
-        content = store.manifest_bytes(version.name, version.number)
         signing.verify(content, store.read(version.name, version.number, "manifest.sig"), verify_key, where)
     found, listed = set(store.files(version.name, version.number)) - _UNLISTED, set(manifest.files)
-    for path, problem in [(p, "is missing") for p in listed - found] + [(p, "is not listed") for p in found - listed]:
-        raise Rejected(f"{where}: {path} {problem} in its manifest's terms; publish the version again")
-    return manifest
+    if listed != found:
+        path = min(listed ^ found)
+        problem = "is missing" if path in listed else "is not listed in the manifest"
+        raise Rejected(f"{where}: {path} {problem}; do not serve it, publish it again")
+    return manifest, content
 
 
 def check(store: ModelStore, version: ModelVersion, *, verify_key: Path | None) -> Manifest:
     """Read every byte of a version and raise Rejected unless digest, signature and all files are right."""
-    manifest = _trusted(store, version, verify_key)
+    manifest, _ = _trusted(store, version, verify_key)
     for path in sorted(manifest.files):
         _copy(store, version, manifest, path, None)
     return manifest
@@ -53,8 +54,7 @@ def fetch(
     holds this version is left alone; anything else there raises Rejected. One process at a time per destination.
     Raises Rejected for a wrong digest, signature, size or hash, a missing or an extra file.
     """
-    manifest = _trusted(store, version, verify_key)
-    content = store.manifest_bytes(version.name, version.number)
+    manifest, content = _trusted(store, version, verify_key)
     if destination.exists():
         if (here := destination / "manifest.json").is_file() and here.read_bytes() == content:
             return manifest

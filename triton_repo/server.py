@@ -20,6 +20,7 @@ from pathlib import Path
 from slipway.errors import Misconfigured, Rejected, TryAgain
 from triton_repo import wheel
 from triton_repo.launch import start_time
+from triton_repo.staging import locked
 
 __all__ = ["Ports", "RunningTriton", "find_triton", "free_ports", "start_triton"]
 
@@ -118,9 +119,8 @@ class RunningTriton:
 def find_triton(run_dir: Path) -> RunningTriton | None:
     """The server that was started with this run_dir, alive or not; None when none was, or it was stopped."""
     try:
-        ports = Ports(**json.loads((run_dir / "ports.json").read_bytes()))
         record = json.loads((run_dir / "triton.json").read_bytes())
-        return RunningTriton(int(record["pid"]), int(record["started"]), ports, run_dir)
+        return RunningTriton(int(record["pid"]), int(record["started"]), Ports(**record["ports"]), run_dir)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
@@ -144,16 +144,26 @@ def start_triton(
     """
     if secret is not None and not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", secret, re.ASCII):
         raise Rejected("the control secret must be 16 to 128 letters, digits, _ or -")
-    if (running := find_triton(run_dir)) is not None:
-        try:
-            running.wait_live(timeout)
-            return running
-        except TryAgain:
-            if running.alive():
-                raise
-        running.stop()
-    repository.mkdir(parents=True, exist_ok=True)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"{error.filename}: {error.strerror}; choose a folder that can be written") from None
+    with locked(run_dir / "start.lock", timeout, f"starting Triton in {run_dir}"):
+        if (running := find_triton(run_dir)) is not None:
+            try:
+                running.wait_live(timeout)
+                return running
+            except TryAgain:
+                if running.alive():
+                    raise
+            running.stop()
+        return _start(repository, run_dir, secret, ports, load, timeout)
+
+
+def _start(
+    repository: Path, run_dir: Path, secret: str | None, ports: Ports | None, load: Sequence[str], timeout: float
+) -> RunningTriton:
     for attempt in range(5):
         chosen = ports or Ports(*free_ports(3))
         triton = _spawn(repository, run_dir, chosen, secret, load)
@@ -190,10 +200,10 @@ def _spawn(repository: Path, run_dir: Path, ports: Ports, secret: str | None, lo
     command += [f"--load-model={name}" for name in load]
     record = run_dir / "triton.json"
     record.unlink(missing_ok=True)
-    (run_dir / "ports.json").write_text(json.dumps(asdict(ports)))
+    note = json.dumps({"ports": asdict(ports)})
     with (run_dir / "triton.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "triton_repo.launch", str(record), *command],
+            [sys.executable, "-m", "triton_repo.launch", str(record), note, *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

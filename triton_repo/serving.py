@@ -64,10 +64,9 @@ class _Server:
         while True:
             entries = self._index(model)
             moving = any(entry.state in ("LOADING", "UNLOADING") for entry in entries)
-            if not moving:
+            if not moving or time.monotonic() > deadline:
+                # An old version that still answers a long request is UNLOADING; that is no failure of the new one.
                 return {e.number for e in entries if e.state == "READY"} == wanted
-            if time.monotonic() > deadline:
-                return False
             time.sleep(0.02)
 
     def reason(self, model: str, number: int) -> str:
@@ -129,6 +128,9 @@ def _serve_one(server: _Server, version: ModelVersion) -> Result:
         failed = None if server.settled(model, {number}) else server.reason(model, number)
     except Rejected as error:
         failed = _line(str(error))
+    except TryAgain:
+        server.ready(model)  # raises again if it is the server that is away, not this model that takes too long
+        failed = f"it was not loaded within {server.timeout:g} s"
     if failed is not None:
         for old in sorted(before - {number}):
             _switch(server, folder, old)

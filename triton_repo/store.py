@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from slipway.errors import Misconfigured, Rejected, TryAgain
 from slipway.manifest import Manifest, manifest_digest, parse_manifest
 from slipway.names import check_model, check_number
+from slipway.version import ModelVersion
 
 __all__ = ["ModelStore", "check_file", "find", "open_store", "store_errors"]
 
@@ -95,8 +96,26 @@ class ModelStore:
 
     def manifest(self, model: str, number: int) -> Manifest:
         """What is known of one version; raises Rejected when it stands under another name or number than its own."""
+        return self._parse(self.manifest_bytes(model, number), model, number)
+
+    def version(self, model: str, number: int) -> ModelVersion:
+        """The version that the store holds under this number, with the digest of its manifest's bytes."""
+        return ModelVersion(model, number, manifest_digest(self.manifest_bytes(model, number)))
+
+    def pinned(self, version: ModelVersion) -> tuple[Manifest, bytes]:
+        """A version's manifest and the bytes of it; raises Rejected when the digest is not the version's."""
+        # Read once: between two reads somebody could exchange the file.
+        content = self.manifest_bytes(version.name, version.number)
+        if (found := manifest_digest(content)) != version.digest:
+            raise Rejected(
+                f"{version} in {self.url} has digest {found}, not {version.digest}; "
+                "the store or the release was changed by hand"
+            )
+        return self._parse(content, version.name, version.number), content
+
+    def _parse(self, content: bytes, model: str, number: int) -> Manifest:
         where = f"{model}@{number} in {self.url}"
-        manifest = parse_manifest(self.manifest_bytes(model, number), where)
+        manifest = parse_manifest(content, where)
         if (manifest.name, manifest.number) != (model, number):
             raise Rejected(
                 f"{where} says that it is {manifest.name}@{manifest.number}; it was moved by hand, publish it again"
@@ -142,10 +161,4 @@ def open_store(url: str) -> ModelStore:
 
 def find(store: ModelStore, model: str, number: int, digest: str) -> Manifest:
     """The manifest of exactly that version; raises Rejected when the store holds other bytes under the number."""
-    manifest = store.manifest(model, number)
-    if (found := manifest_digest(store.manifest_bytes(model, number))) != digest:
-        raise Rejected(
-            f"{model}@{number} in {store.url} has digest {found}, not {digest}; "
-            "the store or the release was changed by hand"
-        )
-    return manifest
+    return store.pinned(ModelVersion(model, number, digest))[0]

@@ -7,11 +7,12 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 from slipway.errors import Misconfigured
 
-__all__ = ["environment", "make_backends", "tritonserver"]
+__all__ = ["environment", "find_library", "make_backends", "tritonserver"]
 
 
 def _wheel() -> Path:
@@ -50,7 +51,12 @@ def environment() -> dict[str, str]:
     """The environment in which the server and its python backend find this interpreter and its packages."""
     wheel_libraries = _wheel().parents[1] / "nvidia_pytriton.libs"
     inherited = os.environ.get("LD_LIBRARY_PATH", "")
-    libraries = [str(_libpython()), str(wheel_libraries), *inherited.split(":")]
+    library, architecture = sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("MULTIARCH") or ""
+    python = find_library(
+        f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0",
+        [Path(library), Path(library, architecture), Path(sys.base_prefix, "lib")],
+    )
+    libraries = [str(python or ""), str(wheel_libraries), *inherited.split(":")]
     return {
         **os.environ,
         "LD_LIBRARY_PATH": ":".join(filter(None, dict.fromkeys(libraries))),
@@ -59,11 +65,12 @@ def environment() -> dict[str, str]:
     }
 
 
-def _libpython() -> Path:
-    """The folder of this interpreter's shared library, which the python backend loads."""
-    name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
-    library, architecture = sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("MULTIARCH") or ""
-    for folder in (Path(library), Path(library, architecture), Path(sys.base_prefix, "lib")):
+def find_library(name: str, folders: Sequence[Path]) -> Path | None:
+    """The first folder with this interpreter's shared library; None when the system finds it without being told.
+
+    Raises Misconfigured when it is not installed: a Python may run without its library, Triton's backend may not.
+    """
+    for folder in folders:
         if (folder / name).is_file():
             return folder
     try:
@@ -74,4 +81,4 @@ def _libpython() -> Path:
             f"Triton's python backend needs {name}, which {sys.base_prefix} does not have; "
             f"`apt-get install {package}`, or use a Python from `uv python install`"
         ) from None
-    return Path(library)
+    return None

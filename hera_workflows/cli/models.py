@@ -34,9 +34,6 @@ def _store(configured: Settings) -> ModelStore:
 
 def _find(store: ModelStore, text: str) -> tuple[Manifest, ModelVersion]:
     """The manifest and the version that MODEL@N names; MODEL alone is its newest."""
-    from slipway.manifest import manifest_digest
-    from slipway.version import ModelVersion
-
     model, _, number = text.partition("@")
     if number:
         wanted = check_number(number)
@@ -45,9 +42,8 @@ def _find(store: ModelStore, text: str) -> tuple[Manifest, ModelVersion]:
         raise Rejected(f"{store.url} has no version of {model}; `slipway models` lists what there is")
     else:
         wanted = numbers[-1]
-    manifest = store.manifest(model, wanted)
-    digest = manifest_digest(store.manifest_bytes(model, wanted))
-    return manifest, ModelVersion(model, wanted, digest)
+    found = store.version(model, wanted)
+    return store.pinned(found)[0], found
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

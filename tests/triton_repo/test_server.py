@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from slipway.errors import Misconfigured, Rejected, TryAgain
 from triton_repo.launch import start_time
 from triton_repo.server import Ports, find_triton, free_ports, start_triton
 from triton_repo.serving import serve
+from triton_repo.wheel import find_library
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
@@ -133,6 +135,15 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert find_triton(tmp_path / "t") is None
 
 
+def test_two_starters_at_once_start_one_server(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: start_triton(tmp_path / "r", tmp_path / "t", secret=None), range(2))
+    try:
+        assert first == second
+    finally:
+        first.stop(0)
+
+
 def test_two_servers_run_side_by_side(shop: Shop, tmp_path: Path) -> None:
     other = start_triton(tmp_path / "r2", tmp_path / "t2", secret=None)
     try:
@@ -161,10 +172,14 @@ def test_a_secret_that_would_change_the_command_line_is_refused(tmp_path: Path, 
 
 
 def test_a_record_that_is_nonsense_is_a_setting_to_change(tmp_path: Path) -> None:
-    (tmp_path / "ports.json").write_text('{"http": 1, "grpc": 2, "metrics": 3}')
     (tmp_path / "triton.json").write_text("[]")
     with pytest.raises(Misconfigured, match="remove it and end that Triton"):
         find_triton(tmp_path)
+
+
+def test_a_python_without_its_library_is_told_what_to_install() -> None:
+    with pytest.raises(Misconfigured, match=r"needs libpython9\.9\.so\.1\.0, .*`apt-get install libpython9\.9`"):
+        find_library("libpython9.9.so.1.0", [Path("/nowhere")])
 
 
 def test_a_process_that_has_ended_has_no_start_time() -> None:

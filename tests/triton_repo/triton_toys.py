@@ -52,12 +52,12 @@ def golden(scale: float) -> Golden:
     return Golden({"x": x}, {"y": x * np.float32(scale)})
 
 
-def make_candidate(folder: Path, scale: float = 2.0, model: bytes | None = None) -> Path:
-    """A candidate as validation leaves it; `model` replaces model.onnx."""
+def make_candidate(folder: Path, scale: float = 2.0, model: bytes | None = None, code: bytes | None = None) -> Path:
+    """A candidate as validation leaves it; `model` replaces model.onnx, `code` model.py."""
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "model.onnx").write_bytes(onnx_model(scale) if model is None else model)
     for name, content in model_files("python").items():
-        (folder / "model" / name).write_bytes(content)
+        (folder / "model" / name).write_bytes(code or content)
     golden(scale).save(folder / "golden.npz")
     (folder / "weights.safetensors").write_bytes(b"weights")
     (folder / "report.html").write_text("<p>fine</p>")
@@ -120,7 +120,9 @@ class Shop:
     def repository(self) -> Path:
         return self.folder / "repository"
 
-    def publish(self, scale: float, name: str = "toy", model: bytes | None = None) -> ModelVersion:
+    def publish(
+        self, scale: float, name: str = "toy", model: bytes | None = None, code: bytes | None = None
+    ) -> ModelVersion:
         operation = f"op-{name}-{self.store.next_number(name)}"
-        candidate = make_candidate(self.folder / operation, scale, model)
+        candidate = make_candidate(self.folder / operation, scale, model, code)
         return publish(self.store, make_draft(candidate, name, operation), candidate, self.keys.private)
