@@ -264,3 +264,21 @@ def background() -> Iterator[Callable[[Callable[[], object]], None]]:
     yield start
     for thread in threads:
         thread.join(30)
+
+
+@pytest.fixture(name="start_prometheus")
+def start_prometheus_fixture(tmp_path: Path) -> Iterator[Callable[[dict[str, object]], str]]:
+    """start_prometheus(scrape_config) is the URL of one more Prometheus."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(scrape: dict[str, object]) -> str:
+        folder = tmp_path / f"prometheus-{len(processes)}"
+        folder.mkdir()
+        process, url = start_prometheus(folder, scrape)
+        processes.append(process)
+        return url
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait(10)

@@ -11,7 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "triton_repo"))
 
 import yaml
-from triton_toys import again, make_candidate, make_draft
+from triton_toys import again, make_candidate, make_draft, onnx_model
 
 from gitops.bump import bump
 from gitops.git import Git
@@ -58,12 +58,12 @@ class World:
         self,
         model: str = "toy",
         outcome: Outcome = Outcome.PASS,
-        scale: float = 2.0,
+        answers: float = 2.0,
         **promotion: Any,
     ) -> ModelVersion:
-        """One more version in the store, with that policy."""
+        """One more version in the store, with that policy: it doubles its input, its golden answers say x `answers`."""
         operation = f"op-{model}-{self.store.next_number(model)}"
-        candidate = make_candidate(self.folder / operation, scale)
+        candidate = make_candidate(self.folder / operation, answers, onnx_model(2.0))
         draft = make_draft(candidate, model, operation)
         policy = {"min_requests": 100, "soak": "0s", **promotion}
         spec = ModelSpec.model_validate({"name": model, "task": "regression", "promotion": policy})
@@ -94,17 +94,6 @@ class World:
         """Every branch and its commit."""
         lines = self.git("for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads").splitlines()
         return dict(line.split(" ") for line in lines)
-
-    def state(self) -> dict[str, dict[str, str]]:
-        """Every branch and its files, without what differs from run to run: times and commits."""
-        return {
-            branch: dict(
-                line.split("\t")[::-1]
-                for line in self.git("ls-tree", "-r", branch).splitlines()
-                if not line.endswith(".json") or "evidence" not in line
-            )
-            for branch in self.heads()
-        }
 
 
 def make_world(folder: Path, key: Path, prometheus: Any, until: Callable[..., None]) -> World:
