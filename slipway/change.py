@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter
 
 from slipway.names import Commit, ModelName
+from slipway.spec import Quantity
 
 __all__ = ["Change", "Changes"]
 
+_Count = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+
 
 class Change(BaseModel):
-    """One model that a push changed, and what its training pod needs (strings: they become workflow parameters)."""
+    """One model that a push changed, and what its training pod needs (strings: they become workflow parameters).
+
+    A cluster puts these texts into a pod patch as they are, so nothing but a number may stand in them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,11 +26,11 @@ class Change(BaseModel):
     action: Literal["changed", "deleted"]
     commit: Commit
     why: str  # "models/digits/model.py", "shared code src/features.py", "deleted"
-    gpus: str = "0"
-    cpu: str = "1"
-    memory: str = "2Gi"
-    ephemeral_storage: str = "2Gi"
-    timeout_seconds: str = "3600"
+    gpus: _Count = "0"
+    cpu: Quantity = "1"
+    memory: Quantity = "2Gi"
+    ephemeral_storage: Quantity = "2Gi"
+    timeout_seconds: _Count = "3600"
 
 
 Changes = TypeAdapter(list[Change])
