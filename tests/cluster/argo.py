@@ -57,7 +57,9 @@ def apply(place: Place) -> None:
             raise TryAgain(f"kustomize build {folder} failed: {done.stderr[-800:]}")
         kube.apply(place.write(f"manifests/{name}/all.yaml", done.stdout).read_text())
     definitions = place.built["prometheus-operator"].share("example/prometheus-operator-crd")
-    kube.run("apply", "--server-side", "--force-conflicts", f"--filename={definitions}", seconds=120)
+    kube.run(
+        "apply", "--server-side", "--force-conflicts", "--validate=ignore", f"--filename={definitions}", seconds=120
+    )
     project = {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}]}
     kube.apply([_object("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})])
 
@@ -125,7 +127,7 @@ def _cd(place: Place) -> dict[str, Any]:
             _relative(place, "argo-cd", "manifests/cluster-rbac"),
             *(_relative(place, "argo-cd", f"manifests/base/{part}") for part in parts),
         ],
-        "images": [_image(name, image) for name in ("quay.io/argoproj/argocd", "redis")],
+        "images": [_image(name, image) for name in ("quay.io/argoproj/argocd", "public.ecr.aws/docker/library/redis")],
         "patches": [
             _container("Deployment", "argocd-redis", "redis", {"command": ["/usr/bin/redis-server"]}),
             _container("Deployment", "argocd-repo-server", "argocd-repo-server", quick),
