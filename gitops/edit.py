@@ -130,7 +130,7 @@ def edit(
                         commit = _commit(remote, made.wanted, made.wanted.base or made.found.get(MAIN))
                         tried.add(commit)
                         at("built")
-                        old = made.found.get(MAIN) if made.wanted.branch == MAIN else None
+                        old = made.found.get(made.wanted.branch)
                         pushed = remote.push({made.wanted.branch: (old, commit), **made.wanted.moves})
                         at("pushed")
                     if pushed.status == 0:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gitops.approvals import waiting_refs
 from gitops.edit import Done, Edit, Tip, edit
 from gitops.layout import evidence_path, kustomization, kustomization_path, release_path
 from gitops.release import paths_of, snapshot_of
+from gitops.requests import prefix, ref_of, waiting
 from slipway.names import check_model
 from slipway.operation import Operation, render_message
 
@@ -45,13 +45,17 @@ def retire(
             files[path] = None
         operation = Operation(operation_id, "retire", environment, version, source_commit, run, approved_by=by)
         message = render_message(f"Retire {model} from {environment}", operation)
-        return Edit(files, message, moves={ref: (head, None) for ref, head in waiting_refs(tip, environment, model)})
+        closes = {
+            ref_of(environment, model, number): (head, None)
+            for number, head in waiting(tip.branches, environment, model).items()
+        }
+        return Edit(files, message, moves=closes)
 
     return edit(
         url,
         change,
         operation_id=operation_id,
         reads=paths_of(environment, model),
-        branches=f"refs/heads/promote/{environment}/",
+        branches=prefix(environment),
         at=at,
     )

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import click
 
+from hera_workflows.identity import who
+
 if TYPE_CHECKING:
     from gitops.edit import Done
 
@@ -160,7 +162,7 @@ def rollback(home: Path | None, environment: str, model: str, reason: str, numbe
         reason=reason,
         operation_id=f"rollback/{uuid4().hex}",
         number=number,
-        by=by or _me(),
+        by=by or who(),
     )
     _say(done, f"{environment}: rolled {model} back")
 
@@ -180,7 +182,7 @@ def release_hold(home: Path | None, environment: str, version: str, by: str | No
     from slipway.names import check_number
 
     model, _, number = version.rpartition("@")
-    done = lift(_env_repo(home), environment, model, check_number(number), by=by or _me())
+    done = lift(_env_repo(home), environment, model, check_number(number), by=by or who())
     _say(done, f"{environment}: {version} may come back")
 
 
@@ -216,7 +218,7 @@ def freeze(
         raise click.BadParameter(f"{end.isoformat()} is over already", param_hint="--until")
     if not 0 < len(reason) <= 500:
         raise click.BadParameter("give 1 to 500 characters", param_hint="--reason")
-    done = stop(_env_repo(home), environment, Freeze(until=end, reason=reason), by=by or _me())
+    done = stop(_env_repo(home), environment, Freeze(until=end, reason=reason), by=by or who())
     _say(done, f"{environment} is frozen {f'until {end.isoformat()}' if end else 'until somebody unfreezes it'}")
 
 
@@ -234,7 +236,7 @@ def unfreeze(home: Path | None, environment: str, by: str | None) -> None:
     from gitops.hold import unfreeze as lift
 
     url = _env_repo(home)
-    _say(lift(url, environment, by=by or _me()), f"{environment} takes promotions again")
+    _say(lift(url, environment, by=by or who()), f"{environment} takes promotions again")
     if still := read(url).frozen(environment, datetime.now(UTC)):
         click.echo(f"but a window in envs/environments.yaml covers now ({still.reason}); edit it to open {environment}")
 
@@ -252,7 +254,7 @@ def retire(home: Path | None, environment: str, model: str, by: str | None) -> N
     """
     from gitops.retire import retire as remove
 
-    done = remove(_env_repo(home), environment, model, operation_id=f"retire/{uuid4().hex}", by=by or _me())
+    done = remove(_env_repo(home), environment, model, operation_id=f"retire/{uuid4().hex}", by=by or who())
     _say(done, f"{environment}: retired {model}")
 
 
@@ -264,16 +266,3 @@ def _env_repo(home: Path | None) -> str:
 
 def _say(done: Done, what: str) -> None:
     click.echo(f"{what} ({done.commit[:12]})" if done.created else done.reason)
-
-
-def _me() -> str:
-    import getpass
-
-    from gitops.git import Git
-
-    # No repository is named, so only the user's own settings count.
-    name = Git(Path("/nonexistent")).ask("config", "user.name").out.decode(errors="replace").strip()
-    try:
-        return name or getpass.getuser()
-    except OSError:
-        return "somebody"

@@ -1,0 +1,112 @@
+"""Which promotions wait for a person? Each is a branch `promote/<environment>/<model>-<number>` with one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from gitops.layout import folder, release_path
+from gitops.remote import MAIN, Remote
+from gitops.tree import list_files, read_blobs
+from slipway.errors import Rejected
+from slipway.names import check_environment, check_model, check_number
+from slipway.operation import Operation, parse_message
+from slipway.version import ModelVersion
+
+__all__ = ["LOOK_BACK", "Request", "files_at", "list_requests", "prefix", "ref_of", "waiting"]
+
+LOOK_BACK = 500  # commits of a request's history that are fetched from a URL
+_PREFIX = "refs/heads/promote/"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One promotion that waits."""
+
+    environment: str  # where the version wants to go
+    version: ModelVersion
+    branch: str  # "promote/production/digits-5"
+    head: str  # the branch's commit now
+    base: str  # main's commit that was judged
+    operation: Operation
+    opened_at: datetime
+    # Not to be merged as it is: somebody pushed onto the branch, or the environment serves something else than it did
+    # when this was judged. Opening the request again replaces it.
+    changed: bool = False
+
+
+def ref_of(environment: str, model: str, number: int) -> str:
+    """The full ref of a request's branch."""
+    return f"{_PREFIX}{environment}/{model}-{number}"
+
+
+def _parse_ref(ref: str) -> tuple[str, str, int] | None:
+    """(environment, model, number) of a request's branch; None for any other branch."""
+    environment, _, rest = ref.removeprefix(_PREFIX).partition("/")
+    model, _, number = rest.rpartition("-")
+    try:
+        return check_environment(environment), check_model(model), check_number(number)
+    except Rejected:
+        return None
+
+
+def waiting(branches: Mapping[str, str], environment: str, model: str) -> dict[int, str]:
+    """Number -> head of every request for a model, among branches (full ref -> commit)."""
+    found: dict[int, str] = {}
+    for ref, head in branches.items():
+        parsed = _parse_ref(ref)
+        if parsed and parsed[:2] == (environment, model):
+            found[parsed[2]] = head
+    return found
+
+
+def prefix(environment: str | None = None) -> str:
+    """Every request's branch, or those of one environment, begins with this."""
+    return _PREFIX if environment is None else f"{_PREFIX}{check_environment(environment)}/"
+
+
+def list_requests(remote: Remote, environment: str | None = None) -> list[Request]:
+    """Every request, by environment, model and number; branches that are none of ours are left out."""
+    refs = remote.branches(prefix(environment), MAIN, depth=LOOK_BACK)
+    main = refs.pop(MAIN, None)
+    found = []
+    for ref, head in refs.items():
+        request = _request(remote, ref, head)
+        if request is not None and main is not None:
+            place = (request.environment, request.version.name)
+            path = release_path(*place)
+            moved = files_at(remote, request.base, *place).get(path) != files_at(remote, main, *place).get(path)
+            found.append(replace(request, changed=request.changed or moved))
+    return sorted(found, key=lambda r: (r.environment, r.version.name, r.version.number))
+
+
+def _request(remote: Remote, ref: str, head: str) -> Request | None:
+    place = _parse_ref(ref)
+    if place is None:
+        return None
+    # The commit that opened the request: the head, unless somebody pushed onto the branch.
+    out = remote.git.run("log", "-z", "--first-parent", "--max-count=20", "--format=%H%n%P%n%ct%n%B", head, "--")
+    for record in out.decode(errors="replace").split("\0"):
+        commit, parents, seconds, message = record.split("\n", 3)
+        try:
+            operation = parse_message(message)
+        except Rejected:
+            continue
+        if operation is None or operation.version is None or operation.action != "promote":
+            continue
+        version = operation.version
+        if (operation.environment, version.name, version.number) == place and len(parents.split()) == 1:
+            opened_at = datetime.fromtimestamp(int(seconds), UTC)
+            branch = ref.removeprefix("refs/heads/")
+            return Request(place[0], version, branch, head, parents, operation, opened_at, commit != head)
+    return None
+
+
+def files_at(remote: Remote, commit: str, environment: str, model: str) -> dict[str, bytes]:
+    """The plain files of one model in one environment at a commit, by path."""
+    paths = [folder(environment, model)]
+    remote.prefetch(commit, paths)
+    entries = [entry for entry in list_files(remote.git, commit, paths) if not entry.oddity]
+    blobs = read_blobs(remote.git, (entry.oid for entry in entries))
+    return {entry.path: blobs[entry.oid] for entry in entries}

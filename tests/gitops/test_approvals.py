@@ -1,0 +1,209 @@
+"""Promotions that wait for a person."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from env_world import World, version
+
+from gitops.approvals import approve, reject, requests
+from gitops.hold import freeze, hold
+from slipway.environments import Freeze, Hold
+from slipway.errors import Rejected
+from slipway.operation import parse_message
+
+
+def test_a_request_is_a_branch_with_one_commit_on_the_judged_one(anywhere: World):
+    anywhere.bump(1)
+    base = anywhere.main()
+    request = anywhere.propose(1)
+    assert request.branch == "promote/production/digits-1"
+    assert anywhere.git("rev-parse", "promote/production/digits-1") == request.head
+    assert anywhere.git("rev-parse", "promote/production/digits-1~1") == request.base == base
+    assert anywhere.main() == base
+    assert requests(anywhere.url) == [request]
+
+
+def test_opening_the_same_request_twice_is_once(anywhere: World):
+    anywhere.bump(1)
+    assert anywhere.propose(1) == anywhere.propose(1)
+
+
+def test_opening_again_on_a_later_commit_keeps_the_first(world: World):
+    world.bump(1)
+    first = world.propose(1)
+    world.bump(1, "other")
+    assert world.propose(1) == first
+
+
+def test_a_newer_candidate_closes_the_older_request(anywhere: World):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    anywhere.bump(2)
+    anywhere.propose(2)
+    assert [r.version.number for r in requests(anywhere.url)] == [2]
+
+
+def test_an_older_candidate_does_not_close_the_newer_request(world: World):
+    world.bump(2)
+    world.propose(2)
+    with pytest.raises(Rejected, match="digits@2 waits for production already; digits@1 is older"):
+        world.propose(1)
+
+
+def test_models_do_not_close_each_others_requests(world: World):
+    world.bump(1)
+    world.bump(1, "digits-2")
+    world.propose(1)
+    world.propose(1, "digits-2")
+    assert world.branches() == ["promote/production/digits-1", "promote/production/digits-2-1"]
+
+
+def test_approval_merges_exactly_the_judged_commit(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    request = anywhere.propose(1)
+    main = anywhere.main()
+    done = approve(anywhere.url, "production", "digits", by="Ann Example", now=now, expected_head=request.head)
+    assert anywhere.git("rev-list", "--parents", "-1", "main").split() == [done.commit, main, request.head]
+    assert anywhere.read().release("production", "digits") == version(1)
+    assert anywhere.show("envs/production/digits/evidence.json") == '{"verdict": "PASS"}\n'
+    operation = parse_message(anywhere.git("log", "-1", "--format=%B", "main"))
+    assert operation is not None
+    assert (operation.approved_by, operation.source_env_commit) == ("Ann Example", request.base)
+    assert requests(anywhere.url) == []
+
+
+def test_approving_twice_is_once(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    first = approve(anywhere.url, "production", "digits", by="Ann", now=now)
+    again = approve(anywhere.url, "production", "digits", by="Ann", now=now)
+    assert (again.created, again.commit, anywhere.main()) == (False, first.commit, first.commit)
+
+
+def test_approval_is_found_again_after_a_lost_acknowledgement(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    anywhere.hook("post-receive", 'test -e "$GIT_DIR/lost" && exit 0; touch "$GIT_DIR/lost"; kill -9 $PPID')
+    done = approve(anywhere.url, "production", "digits", by="Ann", now=now)
+    assert (done.created, done.commit, anywhere.branches()) == (True, anywhere.main(), [])
+
+
+def test_nothing_to_approve_says_where_to_look(world: World, now: datetime):
+    with pytest.raises(Rejected, match="no promotion of digits waits for production; see `slipway approvals`"):
+        approve(world.url, "production", "digits", by="Ann", now=now)
+
+
+def test_approval_after_main_moved_keeps_both(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    anywhere.bump(2)
+    approve(anywhere.url, "production", "digits", by="Ann", now=now)
+    seen = anywhere.read()
+    assert (seen.release("staging", "digits"), seen.release("production", "digits")) == (version(2), version(1))
+
+
+def test_another_head_than_the_judged_one_is_refused(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    request = anywhere.propose(1)
+    with pytest.raises(Rejected, match="not what was judged"):
+        approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head="0" * 40)
+    assert requests(anywhere.url) == [request]
+
+
+def test_a_branch_that_somebody_pushed_to_is_refused(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    request = anywhere.propose(1)
+    work = anywhere.clone()
+    anywhere.person("checkout", "--quiet", request.branch, work=work)
+    (work / "envs/production/digits/release.env").write_text("MODEL=digits\nVERSION=7\nDIGEST=x\n")
+    anywhere.person("commit", "--quiet", "--all", "--message", "sneak", work=work)
+    anywhere.person("push", "--quiet", "origin", "HEAD", work=work)
+    (seen,) = requests(anywhere.url)
+    assert seen.changed
+    assert seen.head != request.head
+    with pytest.raises(Rejected, match="not what was judged"):
+        approve(anywhere.url, "production", "digits", by="Ann", now=now)
+
+
+def test_a_request_that_cannot_be_merged_is_replaced_when_opened_again(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    request = anywhere.propose(1)
+    work = anywhere.clone()
+    anywhere.person("checkout", "--quiet", request.branch, work=work)
+    anywhere.person("commit", "--quiet", "--allow-empty", "--message", "on top", work=work)
+    anywhere.person("push", "--quiet", "origin", "HEAD", work=work)
+    again = anywhere.propose(1)
+    assert not again.changed
+    assert approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head=again.head).created
+
+
+def test_only_the_requests_own_files_are_merged(world: World, now: datetime):
+    world.bump(1)
+    request = world.propose(1)
+    # A forged head: the same trailers, one file more.
+    work = world.clone()
+    world.person("checkout", "--quiet", request.branch, work=work)
+    (work / "envs/production/freeze.json").write_text("{}")
+    world.person("add", "--all", work=work)
+    world.person("commit", "--quiet", "--amend", "--no-edit", work=work)
+    world.person("push", "--quiet", "--force", "origin", "HEAD", work=work)
+    approve(world.url, "production", "digits", by="Ann", now=now)
+    assert "envs/production/freeze.json" not in world.paths()
+
+
+def test_a_hold_that_came_meanwhile_refuses(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    held = Hold(
+        environment="production", model="digits", number=1, digest=version(1).digest, reason="too slow", since=now
+    )
+    hold(anywhere.url, held)
+    with pytest.raises(Rejected, match="on hold in production"):
+        approve(anywhere.url, "production", "digits", by="Ann", now=now)
+
+
+def test_a_freeze_refuses_until_it_ends(world: World, now: datetime):
+    world.bump(1)
+    world.propose(1)
+    freeze(world.url, "production", Freeze(until=now + timedelta(hours=1), reason="fair"))
+    with pytest.raises(Rejected, match="production is frozen until"):
+        approve(world.url, "production", "digits", by="Ann", now=now)
+    assert approve(world.url, "production", "digits", by="Ann", now=now + timedelta(hours=1)).created
+
+
+def test_another_release_in_the_target_since_it_was_judged_refuses(anywhere: World, now: datetime):
+    anywhere.bump(2)
+    anywhere.propose(2)
+    anywhere.edit_by_hand(
+        {"envs/production/digits/release.env": f"MODEL=digits\nVERSION=1\nDIGEST={version(1).digest}\n"}
+    )
+    with pytest.raises(Rejected, match="judged against another release than production has now"):
+        approve(anywhere.url, "production", "digits", by="Ann", now=now)
+    judged_again = anywhere.propose(2)
+    assert approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head=judged_again.head).created
+
+
+def test_a_rejected_version_is_held_and_not_proposed_again(anywhere: World):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    reject(anywhere.url, "production", "digits", by="Ann", reason="looks odd")
+    assert requests(anywhere.url) == []
+    hold = anywhere.read().held("production", version(1))
+    assert hold is not None
+    assert hold.reason == "rejected by Ann: looks odd"
+    with pytest.raises(Rejected, match="on hold in production"):
+        anywhere.propose(1)
+
+
+def test_nothing_to_reject_says_where_to_look(world: World):
+    with pytest.raises(Rejected, match="no promotion of digits waits"):
+        reject(world.url, "production", "digits", by="Ann", reason="x")
+
+
+@pytest.mark.parametrize("branch", ["promote/production/digits", "promote/production/x/y-1", "promote/x", "topic"])
+def test_branches_that_are_no_requests_are_left_alone(world: World, branch: str):
+    world.bump(1)
+    world.git("update-ref", f"refs/heads/{branch}", world.main())
+    assert requests(world.url) == []
