@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,12 @@ s3:
   accessKeySecret: {{name: artifacts, key: accessKey}}
   secretKeySecret: {{name: artifacts, key: secretKey}}
 """
+# Where the modules have their CRDs; those of Argo Events come with its install manifest.
+_DEFINITIONS = {
+    "prometheus-operator": "example/prometheus-operator-crd",
+    "argo-workflows": "manifests/base/crds/full",
+    "argo-cd": "manifests/crds",
+}
 # Namespace: what must be running in it.
 _WORKLOADS = {
     "argo": ("deployment/workflow-controller", "deployment/argo-server"),
@@ -49,19 +57,28 @@ def apply(place: Place) -> None:
     """Install or update them; what they start is not awaited. Raises TryAgain."""
     kube = Kube(place)
     kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _WORKLOADS])
+    for product, path in _DEFINITIONS.items():
+        _define(place, product, path)
     for name, settings in (("workflows", _workflows(place)), ("events", _events(place)), ("cd", _cd(place))):
         folder = place.write(f"manifests/{name}/kustomization.yaml", settings).parent
         command = [str(place.program("kustomize", "kustomize")), "build", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode:
             raise TryAgain(f"kustomize build {folder} failed: {done.stderr[-800:]}")
-        kube.apply(place.write(f"manifests/{name}/all.yaml", done.stdout).read_text())
-    definitions = place.built["prometheus-operator"].share("example/prometheus-operator-crd")
-    kube.run(
-        "apply", "--server-side", "--force-conflicts", "--validate=ignore", f"--filename={definitions}", seconds=120
-    )
+        kube.apply(done.stdout)
     project = {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}]}
     kube.apply([_object("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})])
+
+
+def _define(place: Place, product: str, path: str) -> None:
+    """Apply a product's CRDs, once: Argo's weigh 11 MB, which cost the API server many seconds each time."""
+    files = sorted(place.built[product].share(path).glob("*.yaml"))
+    text = "\n---\n".join(file.read_text() for file in files if file.name != "kustomization.yaml")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    applied = place.path("manifests", f"{product}.applied")  # goes with etcd's data, which is in the same folder
+    if not applied.is_file() or applied.read_text() != digest:
+        Kube(place).apply(text)
+        place.write(f"manifests/{product}.applied", digest)
 
 
 def wait_available(place: Place, seconds: int = 180) -> None:
@@ -85,7 +102,7 @@ def _workflows(place: Place) -> dict[str, Any]:
     }
     return {
         "namespace": "argo",
-        "resources": [_relative(place, "argo-workflows", "manifests/cluster-install")],
+        "resources": [_relative(place, "argo-workflows", "manifests/cluster-install-no-crds")],
         "images": [_image(f"quay.io/argoproj/{name}", image) for name in ("workflow-controller", "argocli")],
         "patches": [
             _container("Deployment", "workflow-controller", "workflow-controller", controller),
@@ -123,7 +140,6 @@ def _cd(place: Place) -> dict[str, Any]:
     return {
         "namespace": "argocd",
         "resources": [
-            _relative(place, "argo-cd", "manifests/crds"),
             _relative(place, "argo-cd", "manifests/cluster-rbac"),
             *(_relative(place, "argo-cd", f"manifests/base/{part}") for part in parts),
         ],
@@ -161,8 +177,6 @@ def _node_port(service: str, port: dict[str, Any]) -> dict[str, Any]:
 
 
 def _patch(value: dict[str, Any]) -> dict[str, Any]:
-    import json
-
     return {"patch": json.dumps(value)}
 
 
