@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from hera_workflows.platform.files import write
 from hera_workflows.platform.processes import belonging, start, stop
 from hera_workflows.settings import Platform
-from slipway.errors import Misconfigured, TryAgain
+from slipway.errors import Misconfigured, SlipwayError, TryAgain
 
 __all__ = ["answers", "configuration", "ensure_prometheus", "find_prometheus", "wait_for_prometheus"]
 
@@ -137,3 +138,11 @@ def _download(kept: Path) -> Path:
             tar.extract(f"{RELEASE}/prometheus", scratch, filter="data")
         (Path(scratch) / RELEASE / "prometheus").replace(kept)
     return kept
+
+
+if __name__ == "__main__":
+    try:
+        print(f"Prometheus: {find_prometheus()}")
+    except SlipwayError as error:
+        print(f"slipway: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

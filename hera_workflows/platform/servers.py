@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hera_workflows.platform.processes import belonging, marked
+from hera_workflows.platform.processes import belonging, marked, stop
 from hera_workflows.settings import Platform, Server
+from slipway.errors import Misconfigured
 
 if TYPE_CHECKING:
     from triton_repo.server import RunningTriton
 
-__all__ = ["choose_ports", "ensure_servers", "model_folder", "running"]
+__all__ = ["choose_ports", "ensure_servers", "model_folder", "running", "stop_servers"]
 
 
 def model_folder(home: Path, environment: str) -> Path:
@@ -23,11 +24,26 @@ def model_folder(home: Path, environment: str) -> Path:
 
 
 def running(home: Path, environment: str) -> RunningTriton | None:
-    """The environment's Triton; None when it has ended or never ran."""
+    """The environment's Triton; None when it has ended or never ran. Raises Misconfigured for a spoilt record."""
     from triton_repo.server import find_triton
 
     triton = find_triton(model_folder(home, environment).parent)
     return triton if triton is not None and triton.alive() else None
+
+
+def stop_servers(home: Path) -> int:
+    """End every Triton of the platform and forget it; returns how many ran."""
+    count = 0
+    for record in (home / "servers").glob("*/triton.json"):
+        try:
+            if (triton := running(home, record.parent.name)) is not None:
+                count += 1
+                # Its own way of stopping also clears the shared memory of the models' processes.
+                triton.stop()
+        except Misconfigured:
+            # A spoilt record: the mark finds the processes all the same.
+            record.unlink(missing_ok=True)
+    return count + stop(home, "triton")
 
 
 def ensure_servers(platform: Platform, servers: Iterable[Server]) -> set[str]:

@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hera_workflows.platform import processes
 from hera_workflows.platform.files import lock, write
 from hera_workflows.platform.prometheus import ensure_prometheus, wait_for_prometheus
 from hera_workflows.platform.reconcile import Reconciled, reconcile
-from hera_workflows.platform.servers import choose_ports, ensure_servers, running
+from hera_workflows.platform.servers import choose_ports, ensure_servers, stop_servers
 from hera_workflows.settings import HOME_NAME, Platform, read_platform
 from slipway.errors import Misconfigured
 
@@ -83,7 +82,7 @@ def up(
     at("wanted")
     reconciled = reconcile(platform)
     for one in reconciled:
-        serving = ", ".join(f"{result.model}" for result in one.results if result.state in ("ready", "unchanged"))
+        serving = ", ".join(str(result.version) for result in one.results if result.state in ("ready", "unchanged"))
         say(f"{one.environment}: serves {serving or 'nothing yet'}")
     say(f"up in {time.monotonic() - began:.1f} s")
     return platform, reconciled
@@ -94,12 +93,7 @@ def down(home: Path, *, purge: bool = False) -> int:
     with lock(home / "up.lock", "slipway up or down", timeout=120):
         write(home / folder.STOPPED, b"")
         count = processes.stop(home, "workflow")
-        names = [place.parent.name for place in (home / "servers").glob("*/triton.json")]
-        tritons = [triton for name in names if (triton := running(home, name)) is not None]
-        if tritons:
-            # Its own way of stopping also clears the shared memory of the models' processes.
-            with ThreadPoolExecutor(len(tritons)) as pool:
-                count += len(list(pool.map(lambda triton: triton.stop(), tritons)))
+        count += stop_servers(home)
         count += processes.stop(home)
         if purge:
             shutil.rmtree(home)
