@@ -66,7 +66,8 @@ def this_machine() -> Machine:
     """Cores that this process may use, memory, and NVIDIA GPUs (those in CUDA_VISIBLE_DEVICES when it is set)."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        gpus = sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+        # CUDA counts from 0 whatever the device files that a container was given are called.
+        gpus = [str(index) for index, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
     else:
         gpus = [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -136,7 +136,7 @@ class Engine:
                 told = False
                 while not isinstance(lock := try_lock(self._place.locks, f"mutex {name}", self._place.mark), Lock):
                     if not told:
-                        self._tell(node, "waiting", f"mutex {name}, held by {Path(lock.rstrip(':')).name}", None)
+                        self._tell(node, "waiting", f"mutex {name}, held by {Path(lock.rsplit(':', 2)[0]).name}", None)
                         told = True
                     await asyncio.sleep(_POLL)
                 stack.callback(lock.release)

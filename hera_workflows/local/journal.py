@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -76,11 +77,15 @@ class Journal:
         content = path.read_bytes()
         os.ftruncate(self._file, content.rfind(b"\n") + 1)
         os.lseek(self._file, 0, os.SEEK_END)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fsync(folder)
+        os.close(folder)
 
     def write(self, fact: str, **values: Any) -> None:
-        """Append one fact."""
-        line = json.dumps({"fact": fact, **values}, separators=(",", ":")) + "\n"
-        os.write(self._file, line.encode())
+        """Append one fact; raises OSError when it cannot, and then nothing may be appended after it."""
+        line = (json.dumps({"fact": fact, **values}, separators=(",", ":")) + "\n").encode()
+        if os.write(self._file, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fdatasync(self._file)
 
     def ended(self, result: NodeResult) -> None:

@@ -193,7 +193,10 @@ class RetryStrategy(_Fields):
     """Which failures are tried again."""
 
     limit: Annotated[int | str, Field(description="retries after the first attempt")]
-    retry_policy: Annotated[Literal["Always", "OnFailure", "OnError"], Field(description="as in Argo")] = "OnFailure"
+    retry_policy: Annotated[
+        Literal["Always", "OnFailure", "OnError"] | None,
+        Field(description="without one: Always where there is an expression, else OnFailure"),
+    ] = None
     expression: Annotated[
         str | None, Field(description="over lastRetry.exitCode, .status, .duration, .message; asInt, asFloat")
     ] = None

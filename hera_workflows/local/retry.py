@@ -22,7 +22,8 @@ def seconds_until_retry(
     """
     if strategy is None:
         return None
-    if strategy.retry_policy != "Always" and (strategy.retry_policy == "OnError") != (last.phase == "Error"):
+    policy = strategy.retry_policy or ("Always" if strategy.expression else "OnFailure")
+    if policy != "Always" and (policy == "OnError") != (last.phase == "Error"):
         return None
     if len(starts) > _whole(strategy.limit, "limit"):
         return None

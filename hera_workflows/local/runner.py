@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
+import secrets
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,38 +67,58 @@ def run(
             f"{name[:80]!r} is not a run's name; use 1 to 63 of a-z, 0-9, . and -, starting with a letter or digit"
         )
     root = root.absolute()
-    place = Place(root / name, root / ".locks", {k: v.absolute() for k, v in volumes.items()}, env or {})
+    folders = {claim: folder.absolute() for claim, folder in volumes.items()}
+    place = Place(root / name, root / ".locks", folders, env or {}, secrets.token_hex(8))
+    tell = _teller(on_event)
+    try:
+        with _alone(place, name):
+            past = _past(place, identify(manifest, content, values))
+            if past.status == "Succeeded":
+                return WorkflowResult(name, "Succeeded", tuple(past.ended.values()), place.folder)
+            with contextlib.closing(_begin(place, past, identify(manifest, content, values))) as journal:
+                admission = Admission(machine or this_machine(), place.folder, place.locks, place.mark)
+                steps = Steps(manifest, place, journal, admission, tell, on_output)
+                engine = Engine(manifest, place, journal, past, steps, tell)
+                workflow = _workflow_values(manifest, values, name, past.started)
+                status = asyncio.run(_until_stopped(engine, manifest, workflow))
+                if status != "Stopped":
+                    journal.write("status", status=status)
+                    shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
+                return WorkflowResult(name, status, tuple(engine.ended), place.folder)
+    except (OSError, ExceptionGroup) as error:
+        raise _unwritable(place.folder, error) from None
+
+
+@contextlib.contextmanager
+def _alone(place: Place, name: str) -> Iterator[None]:
+    """Be the only runner of this run; raises TryAgain when there is another one."""
     lock = try_lock(place.locks, f"run {name}", place.mark)
     if not isinstance(lock, Lock):
         raise TryAgain(f"run {name} is going on in another process; follow it with `slipway logs {name} -f`")
     try:
-        place.folder.mkdir(parents=True, exist_ok=True)
-        path = place.folder / "journal.jsonl"
-        past = read_journal(path)
-        identity = identify(manifest, content, values)
-        if past.identity not in (None, identity):
-            raise Rejected(
-                f"run {name} has begun with {_difference(past.identity or {}, identity)}; give a new run another --name"
-            )
-        if past.status == "Succeeded":
-            return WorkflowResult(name, "Succeeded", tuple(past.ended.values()), place.folder)
-        journal = Journal(path)
-        try:
-            _begin(place, journal, past, identity)
-            admission = Admission(machine or this_machine(), place.folder, place.locks, place.mark)
-            tell = _teller(on_event)
-            steps = Steps(manifest, place, journal, admission, tell, on_output)
-            engine = Engine(manifest, place, journal, past, steps, tell)
-            workflow = _workflow_values(manifest, values, name, past.started)
-            status = asyncio.run(_until_stopped(engine, manifest, workflow))
-            if status != "Stopped":
-                journal.write("status", status=status)
-                shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
-            return WorkflowResult(name, status, tuple(engine.ended), place.folder)
-        finally:
-            journal.close()
+        yield
     finally:
         lock.release()
+
+
+def _past(place: Place, identity: Mapping[str, Any]) -> Past:
+    """What the journal says; raises Rejected when it is that of another template or of other parameters."""
+    past = read_journal(place.folder / "journal.jsonl")
+    if past.identity not in (None, identity):
+        difference = _difference(past.identity or {}, identity)
+        raise Rejected(f"run {place.folder.name} has begun with {difference}; give a new run another --name")
+    return past
+
+
+def _unwritable(folder: Path, error: Exception) -> Exception:
+    """TryAgain for a folder that cannot be written, also where it comes from several tasks at once."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, OSError):
+        return error
+    return TryAgain(
+        f"{folder} cannot be written ({error.strerror}); free space, then run it again: it goes on from here"
+    )
 
 
 def identify(manifest: Manifest, content: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -115,16 +137,20 @@ def _difference(past: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return f"another value of {', '.join(changed)}"
 
 
-def _begin(place: Place, journal: Journal, past: Past, identity: Mapping[str, Any]) -> None:
+def _begin(place: Place, past: Past, identity: Mapping[str, Any]) -> Journal:
+    """The journal, with the fact that this process goes on from `past`."""
+    place.folder.mkdir(parents=True, exist_ok=True)
+    journal = Journal(place.folder / "journal.jsonl")
     if past.identity is None:
         past.started = time.time()
         journal.write("run", identity=identity, started=past.started)
-        return
+        return journal
     # Steps of a runner that was killed must have ended before theirs run again.
-    kill_marked(place.mark)
+    kill_marked(place.any_mark)
     shutil.rmtree(place.folder / ".scratch", ignore_errors=True)
     past.resume()
     journal.write("resume")
+    return journal
 
 
 def _teller(on_event: Callable[[Event], None] | None) -> Tell:

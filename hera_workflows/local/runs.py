@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from hera_workflows.local.locks import lock_path
 from slipway.errors import Rejected
 
 __all__ = ["Run", "find_run", "find_runs", "name_for"]
+
+_RECENT = 20  # runs; a schedule makes hundreds a day, and reading them all would take longer each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,9 @@ class Run:
 
 
 def find_runs(root: Path) -> list[Run]:
-    """Every run under `root`, oldest first."""
-    folders = [path.parent for path in root.glob("*/journal.jsonl")]
-    return sorted(
-        (Run(f.name, f, read_journal(f / "journal.jsonl")) for f in folders), key=lambda run: run.past.started
-    )
+    """The runs under `root` to which something happened lately, at most 20, oldest first."""
+    journals = sorted(root.glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime_ns)[-_RECENT:]
+    return sorted((find_run(root, path.parent.name) for path in journals), key=lambda run: run.past.started)
 
 
 def find_run(root: Path, name: str) -> Run:
@@ -78,12 +79,12 @@ def find_run(root: Path, name: str) -> Run:
 
 
 def name_for(root: Path, identity: Mapping[str, Any]) -> str:
-    """The name of the last run that is the same and did not end, so that it goes on; else the next free number."""
-    template, numbers = str(identity["template"]), [0]
-    for run in reversed(find_runs(root)):
-        if run.past.identity == identity and run.past.status is None:
-            return run.name
-        base, _, number = run.name.rpartition("-")
-        if base == template and number.isascii() and number.isdigit():
-            numbers.append(int(number))
-    return f"{template}-{max(numbers) + 1}"
+    """The name of a numbered run that is the same and did not end, so that it goes on; else the next free number."""
+    template = str(identity["template"])
+    ends = [path.parent.name.removeprefix(f"{template}-") for path in root.glob(f"{template}-*/journal.jsonl")]
+    numbers = sorted((int(end) for end in ends if re.fullmatch("[1-9][0-9]{0,9}", end, re.ASCII)), reverse=True)
+    for number in numbers[:_RECENT]:
+        past = read_journal(root / f"{template}-{number}" / "journal.jsonl")
+        if past.identity == identity and past.status is None:
+            return f"{template}-{number}"
+    return f"{template}-{max(numbers, default=0) + 1}"

@@ -32,10 +32,16 @@ class Place:
     locks: Path
     volumes: Mapping[str, Path]
     variables: Mapping[str, str]
+    process: str  # this runner's own word, so that its steps are never taken for those of an earlier, killed one
 
     @property
     def mark(self) -> str:
-        """What the marks of all of this run's processes begin with."""
+        """What the marks of this runner's steps begin with."""
+        return f"{self.any_mark}{self.process}:"
+
+    @property
+    def any_mark(self) -> str:
+        """What the marks of this run's steps begin with, whichever runner started them."""
         return f"{self.folder}:"
 
 

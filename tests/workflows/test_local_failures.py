@@ -82,7 +82,8 @@ def test_no_retry_begins_after_the_longest_duration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "phase", "wait"), [("OnFailure", "Error", None), ("OnError", "Error", 0.0), ("OnError", "Failed", None)]
+    ("policy", "phase", "wait"),
+    [("OnFailure", "Error", None), ("OnError", "Error", 0.0), ("OnError", "Failed", None), (None, "Error", None)],
 )
 def test_the_policy_says_which_kind_of_failure_is_tried_again(policy: str, phase: str, wait: float | None) -> None:
     assert seconds_until_retry(strategy(retryPolicy=policy), failed(phase=phase), [0.0], 0.0) == wait

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from test_local_failures import HANG, _child, alive
 from workflow_bench import Bench, dag, ledger, manifest, step, task
+
+from hera_workflows.local.locks import Lock, lock_path, try_lock
+from hera_workflows.local.stale import MARK
 
 MUTEX = {"mutexes": [{"name": "model-{{workflow.parameters.model}}"}]}
 
@@ -71,3 +77,18 @@ def test_a_dag_holds_its_mutex_until_its_last_step(bench: Bench) -> None:
     )
     bench.run(document)
     assert bench.ledger == ["x", "y", "x", "y"]
+
+
+def test_a_lock_ends_the_steps_of_a_killed_holder_and_no_others(bench: Bench) -> None:
+    # The same run goes on in a new process; what its killed process left in a lock must not hit the new one's steps.
+    dead, new = f"{bench.root}/one:dead:", f"{bench.root}/one:new:"
+    folder = bench.root / ".locks"
+    folder.mkdir(parents=True)
+    lock_path(folder, "mutex m").write_text(dead)
+    program = [sys.executable, "-c", "input()"]
+    processes = [subprocess.Popen(program, stdin=subprocess.PIPE, env={MARK: f"{mark}a:1"}) for mark in (dead, new)]
+    lock = try_lock(folder, "mutex m", "another:x:")
+    assert isinstance(lock, Lock)
+    lock.release()
+    codes = [process.communicate(b"\n", timeout=30) and process.returncode for process in processes]
+    assert codes == [-9, 0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,25 @@ def test_a_full_or_vanished_folder_is_said_and_may_be_tried_again(bench: Bench, 
     blocked.mkdir(parents=True)
     result = bench.run(manifest(step("a")))
     assert (result.exit_code, "Is a directory" in result.nodes[0].message) == (75, True)
+
+
+@pytest.mark.parametrize("size", [300, 700])
+def test_a_journal_that_cannot_be_written_ends_the_run_in_one_line_and_it_goes_on_later(
+    bench: Bench, size: int
+) -> None:
+    # The limit on a file's size is what a full disk looks like to the one file that grows.
+    words = [sys.executable, "-m", "hera_workflows", "run", str(bench.write(CHAIN, "run")), "--root", str(bench.root)]
+    done = subprocess.run(
+        ["prlimit", f"--fsize={size}", *words, "--name", "run", "--volume", f"workspace={bench.workspace}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.count("\n"), "cannot be written" in done.stderr) == (75, 1, True)
+    assert bench.run(CHAIN).status == "Succeeded"
+
+
+def test_a_root_that_cannot_be_written_is_said(bench: Bench) -> None:
+    bench.root.write_text("a file")
+    with pytest.raises(TryAgain, match="cannot be written"):
+        bench.run(CHAIN)
