@@ -40,7 +40,6 @@ class Metadata(_Fields):
     name: Annotated[str, Field(description="the part of the run's name that the runner chooses when none is given")]
     namespace: Annotated[Any, _KUBERNETES] = None
     labels: Annotated[Any, _DISPLAY] = None
-    annotations: Annotated[Any, _DISPLAY] = None
 
 
 class Argument(_Fields):
@@ -177,7 +176,6 @@ class Container(_Fields):
     volume_mounts: list[VolumeMount] = Field(default_factory=list)
     resources: Resources = Resources()
     security_context: Annotated[Any, _SANDBOX] = None
-    image_pull_policy: Annotated[Any, Ignored("no image is pulled")] = None
 
 
 class Backoff(_Fields):
