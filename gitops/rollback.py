@@ -80,8 +80,9 @@ def rollback(
             )
             if snapshot.held(environment, current):
                 return Done(tip.commit, created=False, reason=f"{current} is on hold already")
+            # Not the rollback's own id: asked again, this must be refused again and not be found as done.
             operation = Operation(
-                operation_id, "hold", environment, current, run, None, source_env_commit, None, verdict, by
+                f"{operation_id}/hold", "hold", environment, current, run, None, source_env_commit, None, verdict, by
             )
             return Edit(files, render_message(f"Hold {current} in {environment}", operation, reason))
         released = next(e.commit for e in past if e.released and e.after == target)

@@ -1,0 +1,153 @@
+"""What git says happened."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from env_world import PERSON, World, version
+
+from gitops.approvals import approve
+from gitops.history import Event, history
+from gitops.rollback import rollback
+from hera_workflows.cli.history_table import as_table
+from slipway.errors import Misconfigured
+
+
+def told(world: World, *arguments: str, **options: object) -> list[tuple[str, str | None, str | None, str | None]]:
+    return [
+        (
+            event.operation.action if event.operation else event.who,
+            event.environment,
+            str(event.before) if event.before else None,
+            str(event.after) if event.after else None,
+        )
+        for event in history(world.url, *arguments, **options)  # type: ignore[arg-type]
+    ]
+
+
+def test_events_come_newest_first_with_what_was_there_before(anywhere: World, now: datetime):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    approve(anywhere.url, "production", "digits", by="Ann", now=now)
+    anywhere.bump(2)
+    rollback(anywhere.url, "staging", "digits", now=now, reason="x", operation_id="rb")
+    assert told(anywhere) == [
+        ("rollback", "staging", "digits@2", "digits@1"),
+        ("bump", "staging", "digits@1", "digits@2"),
+        ("promote", "production", None, "digits@1"),
+        ("bump", "staging", None, "digits@1"),
+        ("seed", None, None, None),
+    ]
+
+
+def test_one_environment_and_one_model_can_be_asked_for(world: World):
+    world.bump(1)
+    world.bump(1, "other")
+    assert told(world, "staging", "other") == [("bump", "staging", None, "other@1")]
+    assert told(world, "production") == []
+    assert told(world, limit=1) == [("bump", "staging", None, "other@1")]
+
+
+def test_a_persons_revert_is_a_persons_commit(anywhere: World):
+    anywhere.bump(1)
+    anywhere.bump(2)
+    work = anywhere.clone()
+    anywhere.person("revert", "--no-edit", "HEAD", work=work)
+    anywhere.person("push", "--quiet", "origin", "HEAD:main", work=work)
+    assert told(anywhere)[0] == ("Ann", "staging", "digits@2", "digits@1")
+
+
+def test_a_persons_commit_over_several_models_is_several_events(world: World):
+    world.bump(1)
+    world.bump(1, "other")
+    world.edit_by_hand({"envs/staging/digits/release.env": None, "envs/staging/other/release.env": None})
+    assert told(world)[:2] == [("Ann", "staging", "other@1", None), ("Ann", "staging", "digits@1", None)]
+
+
+def test_a_merge_by_hand_is_a_persons_commit(world: World):
+    world.bump(1)
+    request = world.propose(1)
+    work = world.clone()
+    world.person("merge", "--quiet", "--no-ff", "--no-edit", f"origin/{request.branch}", work=work)
+    world.person("push", "--quiet", "origin", "HEAD:main", work=work)
+    assert told(world)[0] == ("Ann", "production", None, "digits@1")
+
+
+def test_nonsense_by_hand_is_shown_with_what_is_wrong(world: World):
+    world.bump(1)
+    world.edit_by_hand({"envs/staging/digits/release.env": "VERSION=latest\n"})
+    event = next(history(world.url))
+    assert (event.before, event.after) == (version(1), None)
+    assert event.problem is not None
+    assert event.problem.startswith("envs/staging/digits/release.env: MODEL, DIGEST missing")
+
+
+def test_a_machine_commit_with_damaged_trailers_is_shown_with_what_is_wrong(world: World):
+    message = "Release x\n\nOperation-Id: a\nAction: explode\nEnvironment: staging\n"
+    world.edit_by_hand({"envs/x.txt": "x"}, message)
+    event = next(history(world.url))
+    assert event.operation is None
+    assert event.problem is not None
+    assert "'explode' is not an action" in event.problem
+
+
+def test_history_of_an_empty_repository_says_how_to_set_it_up(empty: World):
+    with pytest.raises(Misconfigured, match="slipway env init"):
+        list(history(empty.url))
+
+
+def test_history_before_a_commit(anywhere: World):
+    first = anywhere.bump(1).commit
+    anywhere.bump(2)
+    assert told(anywhere, start=first)[0] == ("bump", "staging", None, "digits@1")
+
+
+def test_the_history_table(world: World, now: datetime, golden: Callable[[str, str], None]):
+    world.bump(1)
+    world.propose(1)
+    approve(world.url, "production", "digits", by="Ann Example", now=now)
+    world.bump(2)
+    rollback(world.url, "staging", "digits", now=now, reason="x", operation_id="rb")
+    world.edit_by_hand({"envs/staging/digits/release.env": None}, "Stop \x1b[31mdigits")
+    golden("history.txt", as_table([_fixed(count, e) for count, e in enumerate(history(world.url))]) + "\n")
+
+
+@pytest.mark.slow
+def test_twenty_thousand_commits_are_read_in_one_go(world: World):
+    # A commit of a person for every hundred of slipway's.
+    head = world.main()
+    lines = []
+    for count in range(20_000):
+        by_hand = count % 100 == 0
+        text = f"By hand {count}" if by_hand else _bump_message(count)
+        parent = f"from {head}\n" if count == 0 else ""
+        lines.append(
+            f"commit refs/heads/main\ncommitter a <a@b> {count} +0000\ndata {len(text)}\n{text}\n{parent}"
+            f"M 100644 inline envs/staging/m{count % 50}/release.env\ndata 0\n\n"
+        )
+    environment = {**os.environ, **PERSON}
+    subprocess.run(
+        ["git", "-C", world.repo, "fast-import", "--quiet"], input="".join(lines).encode(), check=True, env=environment
+    )
+    assert sum(1 for _ in history(world.url)) == 20_001
+
+
+def _bump_message(count: int) -> str:
+    return (
+        f"Release m{count % 50}@{count} to staging\n\nOperation-Id: b/{count}\nAction: bump\nEnvironment: staging\n"
+        f"Model: m{count % 50}\nVersion: {count}\nDigest: sha256:{count:064x}\n"
+    )
+
+
+def _fixed(count: int, event: Event) -> Event:
+    operation = event.operation
+    if operation is not None and operation.rollback_of is not None:
+        operation = replace(operation, rollback_of="b" * 40)
+    return replace(
+        event, commit=f"{count:040x}"[::-1], when=datetime(2026, 3, 1, 12, count, tzinfo=UTC), operation=operation
+    )

@@ -1,0 +1,53 @@
+"""Stopping a model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from env_world import World, version
+
+from gitops.approvals import approve, requests
+from gitops.hold import hold
+from gitops.retire import retire
+from hera_workflows.steps.retire import retire as retire_step
+from slipway.environments import Hold
+
+
+def test_a_retired_model_leaves_nothing_but_its_holds(anywhere: World):
+    anywhere.bump(1)
+    held = Hold(
+        environment="staging", model="digits", number=9, digest=version(9).digest, reason="x", since=datetime.now(UTC)
+    )
+    hold(anywhere.url, held)
+    retire(anywhere.url, "staging", "digits", operation_id="r")
+    assert [path for path in anywhere.paths() if "digits" in path] == ["envs/staging/digits/holds/9.json"]
+
+
+def test_a_kustomization_that_people_edited_is_not_removed(world: World):
+    world.bump(1)
+    world.edit_by_hand({"envs/staging/digits/kustomization.yaml": "mine\n"})
+    retire(world.url, "staging", "digits", operation_id="r")
+    assert world.show("envs/staging/digits/kustomization.yaml") == "mine\n"
+
+
+def test_what_waits_for_approval_is_closed(world: World, now: datetime):
+    world.bump(1)
+    world.propose(1)
+    approve(world.url, "production", "digits", by="Ann", now=now)
+    world.bump(2)
+    world.propose(2)
+    retire(world.url, "production", "digits", operation_id="r")
+    assert requests(world.url) == []
+
+
+def test_retiring_what_is_not_served_changes_nothing(world: World):
+    assert not retire(world.url, "staging", "digits", operation_id="r").created
+
+
+def test_a_push_that_deletes_a_model_leaves_environments_behind_an_approval_alone(world: World, now: datetime):
+    world.bump(1)
+    world.propose(1)
+    approve(world.url, "production", "digits", by="Ann", now=now)
+    arguments = ["--model", "digits", "--commit", "a" * 40, "--run", "push-1", "--env-repo", world.url]
+    retire_step.main(arguments, standalone_mode=False)
+    assert set(world.read().releases) == {("production", "digits")}
