@@ -66,8 +66,6 @@ def apply(place: Place) -> None:
         if done.returncode:
             raise TryAgain(f"kustomize build {folder} failed: {done.stderr[-800:]}")
         kube.apply(done.stdout)
-    project = {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}]}
-    kube.apply([_object("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})])
 
 
 def _define(place: Place, product: str, path: str) -> None:
@@ -82,11 +80,16 @@ def _define(place: Place, product: str, path: str) -> None:
 
 
 def wait_available(place: Place, seconds: int = 180) -> None:
-    """Return when every controller is rolled out. Raises TryAgain."""
+    """Return when every controller is rolled out and Argo CD has its default project. Raises TryAgain."""
     for namespace, workloads in _WORKLOADS.items():
         for workload in workloads:
             words = ["rollout", "status", f"--namespace={namespace}", workload, f"--timeout={seconds}s"]
             Kube(place).run(*words, seconds=seconds + 10)
+    # Last, because the API server needs seconds after a CRD is there until it serves the kind.
+    project = {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}]}
+    Kube(place).apply(
+        [_object("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})]
+    )
 
 
 def _workflows(place: Place) -> dict[str, Any]:
