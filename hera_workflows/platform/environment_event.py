@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hera_workflows.platform.event import Push, parse_push
 from hera_workflows.platform.home import BRANCH, STOPPED, git
+from hera_workflows.platform.pushes import Push, parse_push
 from hera_workflows.platform.reconcile import Reconciled, reconcile
 from hera_workflows.settings import Platform, read_platform
 from slipway.errors import SlipwayError

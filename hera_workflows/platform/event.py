@@ -12,63 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from hera_workflows.platform.home import BRANCH, clean_environment, git
-from hera_workflows.platform.processes import start
-from hera_workflows.settings import Platform, read_platform
-from slipway.errors import Misconfigured, Rejected, SlipwayError
-from slipway.names import check_commit
+from hera_workflows.platform.pushes import parse_push, push_log, start_workflow, workflow_name
+from hera_workflows.settings import read_platform
+from slipway.errors import Misconfigured, SlipwayError
 
-__all__ = ["Push", "main", "parse_push", "workflow_command", "workflow_name"]
-
-ZERO = "0"
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """One ref that a push moved."""
-
-    before: str  # full commit id; all zeros when the ref is new
-    after: str  # full commit id; all zeros when the ref was deleted
-    ref: str
-
-    @property
-    def ignored(self) -> str | None:
-        """Why this ref starts nothing; None when it does."""
-        branch = self.ref.removeprefix("refs/heads/")
-        if not self.after.strip(ZERO):
-            return f"{branch} is deleted; what is served stays as it is (`slipway retire` stops a model)"
-        if branch != BRANCH:
-            return f"{branch} is kept; only {BRANCH} is built, so push to {BRANCH}"
-        return None
-
-
-def parse_push(line: str) -> Push:
-    """A Push from git's `old new ref`; raises Rejected for anything else."""
-    before, after, ref = (*line.rstrip("\n").split(" ", 2), "", "")[:3]
-    if not ref.startswith("refs/"):
-        raise Rejected(f"{line[:200]!r} is not git's `old new ref`; let git call its hook, or push again")
-    return Push(check_commit(before), check_commit(after), ref)
-
-
-def workflow_name(platform: Platform, push: Push) -> str:
-    """The name of the workflow of this very push: asking twice gives it twice, pushing again another time does not.
-
-    The time of the push comes from the reflog, so a commit that is pushed back after a revert is built again.
-    """
-    for line in git(platform.source_repo, "log", "-g", "--format=%H %gd", "--date=unix", push.ref).splitlines():
-        commit, _, entry = line.partition(" ")
-        if commit == push.after:
-            return f"push-{push.after[:10]}-{entry.rpartition('{')[2].rstrip('}')}"
-    return f"push-{push.after[:10]}"
-
-
-def workflow_command(platform: Platform, push: Push, name: str) -> list[str]:
-    """The command that runs the workflow of a push to its end."""
-    command = [sys.executable, "-I", "-m", "hera_workflows", "--home", str(platform.home), "run", "slipway-push"]
-    return [*command, "-p", f"before={push.before}", "-p", f"after={push.after}", "--name", name]
+__all__ = ["follow", "main"]
 
 
 def follow(process: subprocess.Popen[bytes], log: Path, offset: int, show: Callable[[bytes], None]) -> int:
@@ -98,11 +48,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
             print(f"slipway: {push.ignored}", flush=True)
             continue
         name = workflow_name(platform, push)
-        log = home / "logs" / f"{name}.log"
+        log = push_log(platform, name)
         offset = log.stat().st_size if log.exists() else 0
-        process = start(
-            workflow_command(platform, push, name), home=home, role="workflow", log=log, env=clean_environment()
-        )
+        process = start_workflow(platform, push, name)
         print(f"slipway: {name} is running; `slipway logs {name}` shows its steps", flush=True)
         if "nowait" in options:
             continue

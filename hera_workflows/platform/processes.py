@@ -15,12 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.errors import TryAgain
+
 if TYPE_CHECKING:
     import psutil
 
 __all__ = ["belonging", "marked", "marks", "start", "stop"]
 
 HOME, ROLE = "SLIPWAY_PLATFORM", "SLIPWAY_ROLE"
+_ROUNDS = 50
 
 
 def marks(home: Path, role: str) -> dict[str, str]:
@@ -83,13 +86,21 @@ def start(
 def stop(home: Path, role: str | None = None, *, timeout: float = 20) -> int:
     """End the platform's processes: SIGTERM, then SIGKILL after `timeout` seconds; returns how many there were.
 
-    Looks again afterwards, because a process may have started another one just before it ended.
+    Parents go before their children, so that a workflow's runner ends its steps instead of seeing them fail. Looks
+    again afterwards, because a process may have started another one just before it ended. Raises TryAgain when some
+    process outlives SIGKILL.
     """
     import psutil
 
-    count = 0
-    while processes := belonging(home, role):
-        count += len(processes)
+    seen: set[psutil.Process] = set()
+    for _ in range(_ROUNDS):
+        processes = belonging(home, role)
+        if not processes:
+            return len(seen)
+        seen |= set(processes)
+        pids = {process.pid for process in processes}
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes = [process for process in processes if process.ppid() not in pids]
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
@@ -98,4 +109,4 @@ def stop(home: Path, role: str | None = None, *, timeout: float = 20) -> int:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(alive, timeout=timeout)
-    return count
+    raise TryAgain(f"{len(belonging(home, role))} processes of {home} do not end; see `ps`, then run this again")

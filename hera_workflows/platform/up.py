@@ -13,6 +13,7 @@ from hera_workflows.platform import home as folder
 from hera_workflows.platform import processes
 from hera_workflows.platform.files import lock, write
 from hera_workflows.platform.prometheus import ensure_prometheus, wait_for_prometheus
+from hera_workflows.platform.pushes import start_workflow, unfinished
 from hera_workflows.platform.reconcile import Reconciled, reconcile
 from hera_workflows.platform.servers import choose_ports, ensure_servers, stop_servers
 from hera_workflows.settings import HOME_NAME, Platform, read_platform
@@ -84,6 +85,9 @@ def up(
     for one in reconciled:
         serving = ", ".join(str(result.version) for result in one.results if result.state in ("ready", "unchanged"))
         say(f"{one.environment}: serves {serving or 'nothing yet'}")
+    for name, push in unfinished(platform):
+        start_workflow(platform, push, name)
+        say(f"{name} did not end and goes on; `slipway logs {name} -f` follows it")
     say(f"up in {time.monotonic() - began:.1f} s")
     return platform, reconciled
 

@@ -10,12 +10,43 @@ from pathlib import Path
 
 import pytest
 
-from hera_workflows.platform.event import Push, follow, parse_push, workflow_name
+from hera_workflows.platform.event import follow
+from hera_workflows.platform.processes import belonging
+from hera_workflows.platform.pushes import Push, parse_push, unfinished, workflow_name
 from hera_workflows.platform.up import down, up
 from hera_workflows.settings import Platform
 from slipway.errors import Rejected
 
 MAIN = "refs/heads/main"
+YAML = """\
+name: toy
+task: multiclass-classification
+gates: {accuracy: ">= 0.3"}
+serving: {max_batch: 8, p95_ms: "<= 10000"}
+"""
+# The largest of three numbers; a linear layer that is right from the start.
+PY = """\
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def data(split):
+    inputs = np.random.default_rng(len(split)).normal(size=(300, 3)).astype("float32")
+    return inputs, inputs.argmax(axis=1)
+
+
+def train(ctx):
+    print("training", flush=True)
+    while not Path(FLAG).exists():
+        time.sleep(0.05)
+    model = nn.Linear(3, 3, bias=False)
+    model.weight.data = torch.eye(3)
+    return model
+"""
 ZERO, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 
 
@@ -42,6 +73,15 @@ class Work:
         self.git("add", "README")
         self.git("commit", "-qm", text)
         return self.git("rev-parse", "HEAD").stdout.strip()
+
+    def model(self, flag: Path) -> None:
+        """Commit a model whose training waits until the file `flag` exists."""
+        folder = self.folder / "models" / "toy"
+        folder.mkdir(parents=True)
+        (folder / "model.yaml").write_text(YAML)
+        (folder / "model.py").write_text(PY.replace("FLAG", repr(str(flag))))
+        self.git("add", "models")
+        self.git("commit", "-qm", "Add a toy")
 
     def push(self, *arguments: str, check: bool = True) -> str:
         return self.git("push", *arguments, check=check).stderr
@@ -156,6 +196,32 @@ def test_the_name_of_a_workflow_is_the_same_for_the_same_push_and_new_for_anothe
     monkeypatch.setenv("GIT_COMMITTER_DATE", "@4000000000 +0000")
     work.push("-f", "-o", "nowait", "slipway", f"{first}:main")
     assert workflow_name(work.platform, Push(second, first, MAIN)) == f"push-{first[:10]}-4000000000" != name
+
+
+@pytest.mark.slow
+def test_a_workflow_that_down_interrupted_goes_on_with_the_next_up(work, wait_until, tmp_path):
+    flag, home = tmp_path / "flag", work.platform.home
+    work.model(flag)
+    work.push("-o", "nowait", "slipway", "main")
+    wait_until(lambda: any("training" in path.read_text() for path in home.glob("workflows/*/toy/train.log")), 60)
+    down(home)
+    assert belonging(home) == []
+    ((name, _),) = unfinished(work.platform)
+    flag.touch()
+    up(home.parent)
+    wait_until(lambda: "Succeeded" in (home / "logs" / f"{name}.log").read_text(), 120)
+    assert (unfinished(work.platform), work.runs()) == ([], [name])
+
+
+def test_a_push_whose_hook_was_killed_is_built_by_the_next_up(work, wait_until):
+    hook = work.platform.source_repo / "hooks" / "post-receive"
+    hook.write_text("#!/bin/sh\nkill -9 $$\n")
+    commit = work.commit("first")
+    work.push("slipway", "main", check=False)
+    assert work.runs() == []
+    up(work.platform.home.parent)
+    wait_until(lambda: work.runs() and unfinished(work.platform) == [], 60)
+    assert work.runs()[0].startswith(f"push-{commit[:10]}-")
 
 
 @pytest.mark.parametrize("line", ["", "\n", f"{ONE} {TWO}\n", f"{ONE} {ONE[:39]}x {MAIN}\n", f"-x {ONE} {MAIN}\n"])
