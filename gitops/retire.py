@@ -43,7 +43,9 @@ def retire(
         path = kustomization_path(environment, model)
         if tip.files.get(path) == kustomization(environment, model):
             files[path] = None
-        operation = Operation(operation_id, "retire", environment, version, source_commit, run, approved_by=by)
+        operation = Operation(
+            operation_id, "retire", environment, version, source_commit=source_commit, run=run, approved_by=by
+        )
         message = render_message(f"Retire {model} from {environment}", operation)
         closes = {
             ref_of(environment, model, number): (head, None)

@@ -82,7 +82,14 @@ def rollback(
                 return Done(tip.commit, created=False, reason=f"{current} is on hold already")
             # Not the rollback's own id: asked again, this must be refused again and not be found as done.
             operation = Operation(
-                f"{operation_id}/hold", "hold", environment, current, run, None, source_env_commit, None, verdict, by
+                id=f"{operation_id}/hold",
+                action="hold",
+                environment=environment,
+                version=current,
+                run=run,
+                source_env_commit=source_env_commit,
+                verdict=verdict,
+                approved_by=by,
             )
             return Edit(files, render_message(f"Hold {current} in {environment}", operation, reason))
         released = next(e.commit for e in past if e.released and e.after == target)

@@ -112,11 +112,14 @@ def test_without_an_earlier_version_the_bad_one_is_held_and_the_caller_told(anyw
     anywhere.bump(1)
     for _ in range(2):
         with pytest.raises(Rejected, match=r"digits@1 is the only good version .* `slipway retire staging digits`"):
-            roll_back(anywhere)
+            roll_back(anywhere, run="run-1", verdict="FAIL", source_env_commit="e" * 40)
     seen = anywhere.read()
     assert seen.release("staging", "digits") == version(1)
     assert seen.held("staging", version(1)) is not None
     assert anywhere.subjects()[0] == "Hold digits@1 in staging"
+    operation = parse_message(anywhere.git("log", "-1", "--format=%B", "main"))
+    assert operation is not None
+    assert (operation.run, operation.verdict, operation.source_env_commit) == ("run-1", "FAIL", "e" * 40)
 
 
 def test_a_model_that_is_not_served_cannot_be_rolled_back(world: World):
