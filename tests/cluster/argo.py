@@ -120,7 +120,7 @@ def _workflows(place: Place) -> dict[str, Any]:
                     },
                 )
             ),
-            _node_port("argo-server", {"name": "web", "port": 2746, "nodePort": 32746}),
+            _node_port("argo-server", 32746),
         ],
     }
 
@@ -156,7 +156,7 @@ def _cd(place: Place) -> dict[str, Any]:
             _patch(
                 _object("Secret", "argocd-secret", stringData={"webhook.gogs.secret": remembered(place, "webhook")})
             ),
-            _node_port("argocd-server", {"name": "http", "port": 80, "nodePort": 32080}),
+            _node_port("argocd-server", 32080),
         ],
     }
 
@@ -175,8 +175,13 @@ def _container(kind: str, name: str, container: str, fields: dict[str, Any]) -> 
     return _patch(_object(kind, name, spec={"template": template}))
 
 
-def _node_port(service: str, port: dict[str, Any]) -> dict[str, Any]:
-    return _patch(_object("Service", service, spec={"type": "NodePort", "ports": [port]}))
+def _node_port(service: str, number: int) -> dict[str, Any]:
+    """By position: a merge finds a port only by all of its key, and drops the number without a word."""
+    steps = [
+        {"op": "add", "path": "/spec/type", "value": "NodePort"},
+        {"op": "add", "path": "/spec/ports/0/nodePort", "value": number},
+    ]
+    return {"target": {"kind": "Service", "name": service}, "patch": json.dumps(steps)}
 
 
 def _patch(value: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -57,6 +58,13 @@ def build_all(say: Callable[[str], None]) -> dict[str, Built]:
 
     Raises Misconfigured if Go or a C compiler is missing or a build fails, TryAgain if modules cannot be downloaded.
     """
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second builder waits, and then finds everything
+        return _build_missing(say)
+
+
+def _build_missing(say: Callable[[str], None]) -> dict[str, Built]:
     wanted = [built(product) for product in PRODUCTS]
     missing = [one for one in wanted if not one.folder.is_dir()]
     for position, one in enumerate(missing, start=1):
