@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from slipway.errors import Rejected
 from slipway.names import check_model, check_number
 from slipway.observation import Replay
+from triton_repo.answers import same_answers
 from triton_repo.golden import Golden
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def replay(
             failed += 1
             continue
         latencies.append(answer.seconds * 1000)
-        mismatched += not _equal(answer.outputs, _rows(golden.outputs, start, batch), tolerance)
+        mismatched += not same_answers(answer.outputs, _rows(golden.outputs, start, batch), tolerance)
     return Replay(sent=max(count, 0), failed=failed, mismatched=mismatched, p95_ms=percentile(tuple(latencies), 0.95))
 
 
@@ -208,18 +209,3 @@ def _tensors(triton: Any, feed: dict[str, NDArray[Any]]) -> list[Any]:
         tensor = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
         tensors.append(tensor.set_data_from_numpy(array.astype(object) if array.dtype.kind in "SU" else array))
     return tensors
-
-
-def _equal(got: dict[str, NDArray[Any]], expected: dict[str, NDArray[Any]], tolerance: float) -> bool:
-    import numpy as np
-
-    for name, right in expected.items():
-        answer = got.get(name)
-        if answer is None or answer.shape != right.shape:
-            return False
-        if right.dtype.kind in "SU":
-            if not np.array_equal(answer.astype(right.dtype.kind), right):
-                return False
-        elif answer.dtype != right.dtype or not np.allclose(answer, right, rtol=0, atol=tolerance, equal_nan=True):
-            return False
-    return True

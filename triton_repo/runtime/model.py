@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,10 @@ class TritonPythonModel:
         )
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
+        self.text: Any = None
+        if (folder / "text.json").exists():
+            sys.path.insert(0, str(folder))
+            self.text = importlib.import_module("text_pipeline").TextPipeline.read(folder / "text.json")
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer the requests of one dynamic batch with one run."""
@@ -58,13 +64,22 @@ class TritonPythonModel:
         return [{name: parts[name][index] for name in parts} for index in range(len(feeds))]
 
     def _run(self, feed: dict[str, Any]) -> dict[str, Any]:
+        if self.text is not None:
+            return self._run_text(feed[self.inputs[0]])
         return dict(zip(self.outputs, self.session.run(self.outputs, feed), strict=True))
+
+    def _run_text(self, rows: Any) -> dict[str, Any]:
+        texts = self.text.texts(rows)
+        (probabilities,) = self.session.run(None, {self.inputs[0]: self.text.encode(texts)})
+        answers = [entities.encode() for entities in self.text.decode(texts, probabilities)]
+        return {self.outputs[0]: np.array(answers, dtype=object).reshape(-1, 1)}
 
     def _answer_alone(self, request: Any, feed: dict[str, Any]) -> Any:
         try:
             return self._response(request, self._run(feed))
         except Exception as error:  # noqa: BLE001
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"model.onnx: {error}"))
+            what = str(error) if self.text is not None else f"model.onnx: {error}"
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(what))
 
     def _response(self, request: Any, answer: dict[str, Any]) -> Any:
         wanted = request.requested_output_names()
