@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,9 @@ from click.testing import CliRunner
 
 from hera_workflows.cli.platform import reconcile as reconcile_command
 from hera_workflows.platform.reconcile import reconcile
+from hera_workflows.platform.servers import running
 from hera_workflows.platform.up import down, up
-from slipway.errors import Misconfigured, Rejected
+from slipway.errors import Misconfigured, Rejected, TryAgain
 from slipway.version import ModelVersion, render_release_env
 from triton_repo.serving import POINTS
 
@@ -129,3 +131,37 @@ def test_the_command_ends_with_65_when_something_is_not_served(shop):
     shop.edit("?")
     with pytest.raises(Rejected, match="staging: not everything is served"):
         CliRunner().invoke(reconcile_command, obj=shop.platform.home, standalone_mode=False, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("point", ["fetched", "placed", "configured", "loaded"])
+def test_a_triton_that_is_killed_while_it_loads_is_healed_by_the_next_reconcile(shop, point):
+    version = shop.publish()
+    hook = shop.platform.env_repo / "hooks" / "post-receive"
+    hook.rename(hook.with_suffix(".off"))
+    shop.release(version)
+    hook.with_suffix(".off").rename(hook)
+
+    def kill(reached: str) -> None:
+        if reached == point:
+            triton = running(shop.platform.home, "staging")
+            assert triton is not None
+            os.kill(triton.pid, signal.SIGKILL)
+
+    with pytest.raises(TryAgain, match="Triton"):
+        reconcile(shop.platform, "staging", at=kill)
+    reconcile(shop.platform, "staging")
+    assert shop.served() == {"toy": [1]}
+
+
+def test_history_that_was_rewritten_is_refused_by_the_env_repo(shop):
+    shop.release(shop.publish())
+    clone = shop.scratch / "clone"
+    subprocess.run(["git", "clone", "-q", str(shop.platform.env_repo), str(clone)], check=True)
+    pushed = subprocess.run(
+        ["git", "-C", str(clone), "push", "--force", "origin", "HEAD~1:main"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "[remote rejected]" in pushed.stderr
+    assert shop.served() == {"toy": [1]}
