@@ -42,7 +42,7 @@ class Measurements:
     window: timedelta
     span: timedelta
     tables: Mapping[str, _Table] = field(repr=False)
-    reasons: Mapping[_Key, dict[str, float]] = field(repr=False)
+    failures: Mapping[_Key, dict[str, float | None]] = field(repr=False)  # by version and reason, without zeros
 
     def of(self, environment: str, model: str, number: int) -> Measured:
         """What was measured of one version; raises Misconfigured when its series stand twice."""
@@ -80,14 +80,15 @@ class Measurements:
         return None if seconds is None or seconds > self.at.timestamp() else datetime.fromtimestamp(seconds, UTC)
 
     def _requests(self, key: _Key) -> float | None:
-        successes, failures = self.tables["successes"].get(key), self.tables["failures"].get(key)
-        return None if successes is None or failures is None else successes + failures
+        successes, failures = self.tables["successes"].get(key), self._failures(key)
+        return None if successes is None or failures is None else successes + sum(failures.values())
 
     def _failures(self, key: _Key) -> dict[str, float] | None:
-        total, by_reason = self.tables["failures"].get(key), self.reasons.get(key, {})
-        if total is None or not math.isclose(total, sum(by_reason.values())):
-            return None  # A reason without a number must not pass for a reason without failures.
-        return by_reason
+        if not self.tables["failure_series"].get(key):
+            return None
+        found = {reason: value for reason, value in self.failures.get(key, {}).items() if value is not None}
+        # A reason without a number must not pass for a reason without failures.
+        return found if len(found) == len(self.failures.get(key, {})) else None
 
 
 class LiveMetrics(Protocol):
@@ -144,16 +145,15 @@ class PrometheusMetrics:
         """See LiveMetrics.measure."""
         asked = queries(window, span, only or {}, self._job)
         at = self._clock()
-        labels = {"replicas": ("environment", "serves"), "failures_by_reason": (*_LABELS, "reason")}
+        labels = {"replicas": ("environment", "serves"), "failures": (*_LABELS, "reason")}
         tables = {
             question.name: self._table(text, labels.get(question.name, _LABELS), at)
             for question, text in zip(fields(Queries), astuple(asked), strict=True)
         }
-        reasons: dict[_Key, dict[str, float]] = {}
-        for (*key, reason), value in tables.pop("failures_by_reason").items():
-            if value is not None:
-                reasons.setdefault(tuple(key), {})[reason] = value
-        return Measurements(datetime.fromtimestamp(at, UTC), window, span, tables, reasons)
+        failures: dict[_Key, dict[str, float | None]] = {}
+        for (*key, reason), value in tables.pop("failures").items():
+            failures.setdefault(tuple(key), {})[reason] = value
+        return Measurements(datetime.fromtimestamp(at, UTC), window, span, tables, failures)
 
     def _clock(self) -> float:
         # Soaking time is a difference of two moments; taking both from Prometheus leaves skewed clocks out of it.

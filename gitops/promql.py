@@ -37,8 +37,8 @@ class Queries:
     ready_replicas: str  # servers in which a version's series exist: Triton creates them on load, drops them on unload
     ready_since: str  # seconds since 1970 at which the last of a version's series began; absent if before `span`
     successes: str
-    failures: str
-    failures_by_reason: str  # only those above zero: four reasons a model would be most of all data
+    failure_series: str  # how many there are: their absence must not pass for the absence of failures
+    failures: str  # by reason, without zeros: four reasons a model would be most of all data
     p95_us: str  # of the slowest server
     duplicates: str  # versions with two series where one was meant
 
@@ -66,8 +66,8 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
         ready_replicas=f"count by ({_VERSION}) ({success})",
         ready_since=f"max by ({_VERSION}) ({began} or max_over_time({began}[{_seconds(span)}s:{step}s]))",
         successes=f"sum by ({_VERSION}) ({_since(success, window)})",
-        failures=f"sum by ({_VERSION}) ({_since(failure, window)})",
-        failures_by_reason=f"sum by ({_VERSION}, reason) ({_since(failure, window)}) > 0",
+        failure_series=f"count by ({_VERSION}) ({failure})",
+        failures=f"sum by ({_VERSION}, reason) ({_since(failure, window)}) != 0",
         p95_us=f"max by ({_VERSION}) ({latency} >= 0 or last_over_time(({latency} >= 0)[{_LATENCY_SECONDS}s:15s]))",
         duplicates=f"count by ({_VERSION}) ({duplicates})",
     )
@@ -75,8 +75,8 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
 
 def _since(counter: str, window: timedelta) -> str:
     # Not increase(): that extrapolates, misses what came before the first scrape, and reads every sample in between.
-    # A counter starts at 0 when a server loads the version, so its value is the count since then; where it is older
-    # than the window, what it was at the window's start is taken off.
+    # A counter starts at 0 when a server loads the version, so its value is the count since then, warm-up requests
+    # included; where it is older than the window, what it was at the window's start is taken off.
     offset = f"{_seconds(window)}s"
     return f"({counter} - ({counter} offset {offset} <= {counter})) or {counter}"
 

@@ -30,7 +30,6 @@ class Decision:
     judged: Snapshot
     situation: Situation
     seen: Observed
-    manifest: Manifest
 
     def open(self) -> Request:
         """Open the request for the target, on the commit that was judged."""
@@ -44,7 +43,7 @@ class Decision:
                 action="promote",
                 environment=target,
                 version=self.situation.version,
-                source_commit=self.manifest.source_commit,
+                source_commit=self._manifest().source_commit,
                 run=self.promoter.run,
                 source_env_commit=self.judged.commit,
                 verdict=self.seen.judgement.verdict.value,
@@ -103,6 +102,12 @@ class Decision:
         assert self.situation.target is not None, "only a version with a target is promoted"
         return self.situation.target.environment
 
+    def _manifest(self) -> Manifest:
+        from triton_repo.store import find
+
+        version = self.situation.version
+        return find(self.promoter.store, version.name, version.number, version.digest)
+
     def _id(self, action: str, environment: str) -> str:
         # The same judgement gives the same id, so a second promoter, or this one after a kill, finds its commit.
         return f"{action}/{environment}/{self.situation.version}/{self.judged.commit}"
@@ -124,7 +129,7 @@ class Decision:
             kind,
             self.seen.judgement,
             self.seen.observation,
-            self.manifest,
+            self._manifest(),
             target=target,
             previous=self.judged.release(target, self.situation.version.name),
             source_env_commit=self.judged.commit,

@@ -11,6 +11,7 @@ from slipway.errors import Rejected, SlipwayError, TryAgain
 from slipway.judge import Judgement, judge
 from slipway.manifest import Manifest
 from slipway.observation import Observation, Replay
+from slipway.spec import Promotion
 from slipway.verdict import Verdict
 from slipway.version import ModelVersion
 
@@ -33,7 +34,7 @@ def observe(
     measurements: Measurements,
     environment: str,
     version: ModelVersion,
-    manifest: Manifest,
+    policy: Promotion,
     *,
     store: ModelStore,
     servers: Mapping[str, str],
@@ -45,16 +46,21 @@ def observe(
     on its traffic is not sent golden requests again and again.
     Measurements that fail are recorded in the observation; nothing is raised for them.
     """
-    seen = _measured(measurements, environment, version)
-    policy, now = manifest.spec.promotion, measurements.at
-    without_replay = judge(seen, policy.model_copy(update={"replay": 0}), now)
+    seen, now = _measured(measurements, environment, version), measurements.at
+    without_replay = judge(seen, policy.model_copy(update={"replay": 0}) if policy.replay else policy, now)
+    passes = without_replay.verdict is Verdict.PASS
     ready_everywhere = seen.replicas is not None and seen.ready_replicas == seen.replicas
-    if without_replay.verdict is Verdict.FAIL or seen.errors or not ready_everywhere:
-        return Observed(seen, judge(seen, policy, now))
-    if settled and without_replay.verdict is Verdict.PASS:
+    if passes and settled:
         return Observed(seen, without_replay)
-    seen = _asked(seen, manifest, store, servers.get(environment))
-    return Observed(seen, judge(seen, policy, now))
+    if (
+        without_replay.verdict is not Verdict.FAIL
+        and ready_everywhere
+        and not seen.errors
+        and (passes or policy.replay)
+    ):
+        seen = _asked(seen, store, servers.get(environment))
+        return Observed(seen, judge(seen, policy, now))
+    return Observed(seen, judge(seen, policy, now) if policy.replay else without_replay)
 
 
 def _measured(measurements: Measurements, environment: str, version: ModelVersion) -> Observation:
@@ -83,14 +89,14 @@ def _measured(measurements: Measurements, environment: str, version: ModelVersio
     )
 
 
-def _asked(seen: Observation, manifest: Manifest, store: ModelStore, address: str | None) -> Observation:
+def _asked(seen: Observation, store: ModelStore, address: str | None) -> Observation:
     """The observation with what Triton itself says: Prometheus may lag behind a release by a scrape."""
     if address is None:
         return seen
     try:
         if not _ready(address, seen):
             return seen.model_copy(update={"reconciled": False})
-        replayed = _replay(seen, manifest, store, address)
+        replayed = _replay(seen, store, address)
     except SlipwayError as error:
         return seen.model_copy(update={"errors": [*seen.errors, str(error)]})
     return seen.model_copy(update={"reconciled": True, "replay": replayed})
@@ -103,14 +109,16 @@ def _ready(address: str, seen: Observation) -> bool:
         return control.ready(seen.model, seen.number)
 
 
-def _replay(seen: Observation, manifest: Manifest, store: ModelStore, address: str) -> Replay | None:
+def _replay(seen: Observation, store: ModelStore, address: str) -> Replay | None:
     """Every golden request once, and more of them as long as the version has seen fewer than the policy asks for."""
+    from triton_repo.golden import load_golden
+    from triton_repo.replay import replay
+    from triton_repo.store import find
+
+    manifest = find(store, seen.model, seen.number, seen.digest)
     wanted = manifest.spec.promotion.replay
     if not wanted:
         return None
-    from triton_repo.golden import load_golden
-    from triton_repo.replay import replay
-
     content = store.read(seen.model, seen.number, "golden.npz")
     _check(content, manifest)
     golden = load_golden(content)

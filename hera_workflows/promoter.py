@@ -6,7 +6,7 @@ what was judged, and before acting it is checked that what was judged is still w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -19,9 +19,9 @@ from hera_workflows.observing import Observed, observe
 from slipway.environments import Environment
 from slipway.errors import SlipwayError
 from slipway.judge import Judgement
-from slipway.manifest import Manifest
 from slipway.promotion import Merge, Nothing, Open, Rollback, Situation, Target, Wait, next_step
-from slipway.verdict import Verdict
+from slipway.spec import Promotion
+from slipway.verdict import Outcome, Verdict
 from slipway.version import ModelVersion
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ __all__ = ["POINTS", "Line", "Pass", "Promoter", "Scene", "promote"]
 
 # Where a test may kill the promoter, besides the points of gitops.edit within each action.
 POINTS = ("read", "measured", "judged", "decided", "rechecked", "acted", "closed")
-# Readiness is dated within the longest soak, but no further back: that is what one query may cost.
-_LONGEST = timedelta(days=7)
+# Readiness is dated within the longest soak; no Prometheus looks back further than this.
+_LONGEST = timedelta(days=366)
 
 Action = Literal["waiting", "requested", "merged", "rolled back", "held", "nothing", "failed"]
 
@@ -63,6 +63,14 @@ class Line:
     reason: str
     commit: str | None = None  # that this pass made
     error: SlipwayError | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a version's manifest says of its promotion."""
+
+    policy: Promotion
+    validation: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +120,8 @@ def promote(promoter: Promoter) -> Pass:
         for (name, model), version in sorted(scene.snapshot.releases.items())
         if name == environment.name and promoter.model in (None, model)
     ]
-    manifests = {version: _manifest(promoter.store, version) for version in {version for _, version in releases}}
-    soaks = [m.spec.promotion.soak for m in manifests.values() if isinstance(m, Manifest)]
+    terms = _terms(promoter.store, [version for _, version in releases])
+    soaks = [each.policy.soak for each in terms.values() if isinstance(each, Terms)]
     span = min(max([timedelta(minutes=1), *(soak * 1.1 for soak in soaks)]), _LONGEST)
     measurements = promoter.metrics.measure(span=span, only={"model": promoter.model} if promoter.model else {})
     promoter.at("measured")
@@ -122,7 +130,7 @@ def promote(promoter: Promoter) -> Pass:
         scene = replace(scene, waiting=_waiting(promoter))
     lines: list[Line] = []
     for environment, version in releases:
-        lines += _judge(promoter, scene, measurements, environment, version, manifests[version])
+        lines += _judge(promoter, scene, measurements, environment, version, terms[version])
     if any(line.action in ("rolled back", "held") for line in lines):
         closed += close_stale(promoter, _read(promoter))
     return Pass(scene.snapshot.commit, tuple(lines), scene.snapshot.broken, tuple(closed))
@@ -134,20 +142,19 @@ def _judge(
     measurements: Measurements,
     environment: Environment,
     version: ModelVersion,
-    manifest: Manifest | SlipwayError,
+    terms: Terms | SlipwayError,
 ) -> list[Line]:
-    if not isinstance(manifest, Manifest):
-        line = Line(environment.name, version, None, Verdict.ERROR, "failed", str(manifest), error=manifest)
-        return [line]
+    if not isinstance(terms, Terms):
+        return [Line(environment.name, version, None, Verdict.ERROR, "failed", str(terms), error=terms)]
     now = datetime.now(UTC)
     following = scene.snapshot.environments.following(environment.name)
     targets: list[Target | None] = [scene.target(each, version, now) for each in following]
-    situations = [_passed(scene, environment, version, manifest, target) for target in targets or [None]]
+    situations = [_passed(scene, environment, version, terms, target) for target in targets or [None]]
     seen = observe(
         measurements,
         environment.name,
         version,
-        manifest,
+        terms.policy,
         store=promoter.store,
         servers=promoter.servers,
         settled=all(isinstance(next_step(situation), Nothing) for situation in situations),
@@ -155,7 +162,7 @@ def _judge(
     promoter.at("judged")
     if seen.judgement.verdict is Verdict.FAIL:
         situations = situations[:1]  # it is taken out once, whatever would have come after it
-    return [_follow(promoter, scene, replace(s, judgement=seen.judgement), seen, manifest) for s in situations]
+    return [_follow(promoter, scene, replace(s, judgement=seen.judgement), seen) for s in situations]
 
 
 def _read(promoter: Promoter) -> Scene:
@@ -167,35 +174,43 @@ def _waiting(promoter: Promoter) -> dict[tuple[str, str], Request]:
     return {(request.environment, request.version.name): request for request in requests(promoter.env_repo)}
 
 
-def _manifest(store: ModelStore, version: ModelVersion) -> Manifest | SlipwayError:
+def _terms(store: ModelStore, versions: Iterable[ModelVersion]) -> dict[ModelVersion, Terms | SlipwayError]:
     from triton_repo.store import find
 
-    try:
-        return find(store, version.name, version.number, version.digest)
-    except SlipwayError as error:
-        return error
+    found: dict[ModelVersion, Terms | SlipwayError] = {}
+    same: dict[Terms, Terms] = {}  # most models have the same few; whole manifests of 10,000 models would be 150 MB
+    for version in versions:
+        if version in found:
+            continue
+        try:
+            manifest = find(store, version.name, version.number, version.digest)
+            terms = Terms(manifest.spec.promotion, manifest.validation.outcome)
+            found[version] = same.setdefault(terms, terms)
+        except SlipwayError as error:
+            found[version] = error
+    return found
 
 
 def _passed(
-    scene: Scene, environment: Environment, version: ModelVersion, manifest: Manifest, target: Target | None
+    scene: Scene, environment: Environment, version: ModelVersion, terms: Terms, target: Target | None
 ) -> Situation:
     """Where a version stands, as if it had passed."""
     return Situation(
         environment=environment.name,
         version=version,
-        policy=manifest.spec.promotion,
-        validation=manifest.validation.outcome,
+        policy=terms.policy,
+        validation=terms.validation,
         judgement=Judgement(Verdict.PASS, (), ""),
         hold=scene.snapshot.held(environment.name, version),
         target=target,
     )
 
 
-def _follow(promoter: Promoter, scene: Scene, situation: Situation, seen: Observed, manifest: Manifest) -> Line:
+def _follow(promoter: Promoter, scene: Scene, situation: Situation, seen: Observed) -> Line:
     """Do what follows for one version and one target, and what follows from that."""
     target = situation.target.environment if situation.target else None
     line = Line(situation.environment, situation.version, target, seen.judgement.verdict, "waiting", "")
-    decision = Decision(promoter, scene.snapshot, situation, seen, manifest)
+    decision = Decision(promoter, scene.snapshot, situation, seen)
     request = scene.waiting.get((target or "", situation.version.name))
     try:
         step = next_step(situation)

@@ -89,7 +89,7 @@ def test_wrong_answers_take_a_version_out_at_once(served):
     served.world.release(wrong)
     served.reconcile()
     line = served.promote_until("rolled back")
-    assert line.reason.endswith("of 50 golden requests were answered wrongly; none is allowed")
+    assert line.reason.endswith(" golden requests were answered wrongly; none is allowed")
     snapshot = read(served.world.url)
     assert snapshot.release(served.world.first, "toy").number == 1
     assert snapshot.held(served.world.first, wrong)
