@@ -14,7 +14,7 @@ import torch
 
 from slipway.errors import Rejected
 
-__all__ = ["load", "random_state", "restore_random_state", "save"]
+__all__ = ["check_readable", "load", "random_state", "restore_random_state", "save"]
 
 NAME = "checkpoint.pt"
 FORMAT = 1
@@ -23,7 +23,7 @@ FORMAT = 1
 def save(folder: Path, content: Mapping[str, Any], *, at: Callable[[str], None] = lambda _: None) -> None:
     """Replace the checkpoint in `folder` by `content` (tensors, numbers, text, lists, dicts) in one step.
 
-    Raises Rejected if `content` holds anything that could not be read back without running code.
+    `check_readable` says beforehand whether `load` will read it.
     """
     partial, final = folder / f".{NAME}.partial", folder / NAME
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def load(folder: Path) -> dict[str, Any] | None:
     except pickle.UnpicklingError:
         raise _unreadable(path, "it holds Python objects that could run code, which a checkpoint never does") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, f"it is truncated or damaged: {str(error).splitlines()[0][:120]}") from None
+        raise _unreadable(path, f"it is truncated or damaged ({type(error).__name__})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _unreadable(path, "it was not written by this version of slipway")
     return content
@@ -64,6 +64,22 @@ def load(folder: Path) -> dict[str, Any] | None:
 
 def _unreadable(path: Path, why: str) -> Rejected:
     return Rejected(f"{path} cannot be resumed from: {why}; remove it to train from the first epoch")
+
+
+def check_readable(content: Any, where: str) -> None:
+    """Raise Rejected if `content` holds what `load` would refuse, before hours are spent on training towards it."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            check_readable(key, where)
+            check_readable(value, where)
+    elif isinstance(content, (list, tuple, set)):
+        for value in content:
+            check_readable(value, where)
+    elif not isinstance(content, (torch.Tensor, int, float, str, bytes, torch.dtype, torch.device, type(None))):
+        raise Rejected(
+            f"{where}: its state holds {type(content).__name__}, which a checkpoint cannot; "
+            "give tensors, numbers, text, lists and dicts"
+        )
 
 
 def random_state() -> dict[str, Any]:

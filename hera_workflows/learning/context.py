@@ -34,6 +34,7 @@ class Context:
         identity: str,
         device: torch.device | None = None,
         progress: Progress | None = None,
+        save_share: float = SAVE_SHARE,
         at: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.params = dict(params)
@@ -44,6 +45,7 @@ class Context:
         self.epochs_total = 0
         self._identity = identity  # commit, params and seed: a checkpoint of other ones is not resumed
         self._progress = progress or Progress()
+        self._save_share = save_share
         self._part = 0.0
         self._calls = 0
         self._at = at
@@ -82,12 +84,14 @@ class Context:
         first = self._restore(state, total)
         self._progress.start(first)
         saved, cost = time.monotonic(), 0.0
+        for name, part in state.items():
+            checkpoint.check_readable(part.state_dict(), f"ctx.epochs({name}=…)")
         for epoch in range(first, total):
             self.epoch, self._part, self._calls = epoch, 0.0, 0
             yield epoch
             self._progress.end_epoch(epoch, total)
             now = time.monotonic()
-            if epoch + 1 == total or now - saved >= cost / SAVE_SHARE:
+            if epoch + 1 == total or now - saved >= cost / self._save_share:
                 self._save(state, epoch + 1, total)
                 saved = time.monotonic()
                 cost = saved - now

@@ -123,6 +123,7 @@ def train(job: Job) -> None:
     at("written")
     for path in staging.rglob("*"):
         if path.is_file():
+            path.chmod(0o644)  # the next step may run as another user
             _sync(path)
     staging.rename(job.output)
     _sync(job.output.parent)

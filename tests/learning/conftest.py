@@ -48,6 +48,8 @@ def train(ctx):
 class Project:
     """A git repository with models/."""
 
+    yaml, py = YAML, PY  # of a model that trains in a blink
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
@@ -76,3 +78,14 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The train/ folder of the model above. Look, do not touch."""
+    from hera_workflows.steps.train import train_model
+
+    folder = tmp_path_factory.mktemp("trained")
+    project = Project(folder / "project")
+    project.write()
+    return train_model(str(project.folder), project.commit(), "clouds", folder / "work")
