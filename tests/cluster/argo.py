@@ -93,7 +93,7 @@ def wait_available(place: Place, seconds: int = 180) -> None:
 
 
 def _workflows(place: Place) -> dict[str, Any]:
-    image = reference("argo-workflows")
+    image = reference(place, "argo-workflows")
     controller = {
         "args": ["--executor-image", image, "--executor-image-pull-policy", "IfNotPresent"],
         "env": [{"name": "LEADER_ELECTION_DISABLE", "value": "true"}, {"name": "DEFAULT_REQUEUE_TIME", "value": "1s"}],
@@ -126,7 +126,7 @@ def _workflows(place: Place) -> dict[str, Any]:
 
 
 def _events(place: Place) -> dict[str, Any]:
-    image = reference("argo-events")
+    image = reference(place, "argo-events")
     settings = {"env": [{"name": "ARGO_EVENTS_IMAGE", "value": image}]}
     return {
         "namespace": "argo-events",
@@ -137,7 +137,7 @@ def _events(place: Place) -> dict[str, Any]:
 
 
 def _cd(place: Place) -> dict[str, Any]:
-    image = reference("argo-cd")
+    image = reference(place, "argo-cd")
     parts = ("config", "redis", "repo-server", "server", "application-controller", "applicationset-controller")
     quick = {"readinessProbe": {"initialDelaySeconds": 1, "periodSeconds": 2}}
     return {

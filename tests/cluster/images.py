@@ -43,6 +43,12 @@ class Image:
     user: str = "1000:1000"
     entrypoint: Sequence[str] = ()
 
+    @property
+    def tag(self) -> str:
+        """Of what is asked for, so that a changed image is another one."""
+        recipe = repr((sorted(self.files.items()), sorted(self.links.items()), self.base, self.user, self.entrypoint))
+        return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
 
 def _images(built: Mapping[str, Built]) -> list[Image]:
     workflows, cd = built["argo-workflows"], built["argo-cd"]
@@ -104,11 +110,12 @@ def restore(place: Place) -> None:
 def publish_all(place: Place, say: Callable[[str], None]) -> None:
     """Build and push the images that the registry lacks, and keep them in the cache."""
     wanted = _images(place.built)
-    if all(digest_of(image.name, "latest") for image in wanted):
-        return
-    for image in wanted:
+    missing = [image for image in wanted if digest_of(image.name, image.tag) is None]
+    for image in missing:
         say(f"image {image.name}")
         publish(place, image)
+    if not missing and _stored(place.built).is_dir():
+        return
     work = _stored(place.built).with_name(".images")
     shutil.rmtree(work, ignore_errors=True)
     _run(["cp", "-a", "--reflink=auto", str(place.path("registry")), str(work)])
@@ -116,14 +123,14 @@ def publish_all(place: Place, say: Callable[[str], None]) -> None:
         shutil.rmtree(older)
     work.rename(_stored(place.built))
     shutil.rmtree(_buildah_root(place), ignore_errors=True)
-    shutil.rmtree(_root(), ignore_errors=True)
 
 
 def publish(place: Place, image: Image) -> str:
-    """Build one image over what the registry has and push it; its reference by digest."""
-    source = f"{URL}/{image.base}:latest" if image.base else "scratch"
+    """Build one image over one of the cluster's own and push it; its reference by digest."""
+    bases = {one.name: f"{URL}/{one.name}:{one.tag}" for one in _images(place.built)}
+    source = bases[image.base] if image.base else "scratch"
     container = _buildah(place, "from", "--tls-verify=false", source).strip()
-    name = f"{URL}/{image.name}:latest"
+    name = f"{URL}/{image.name}:{image.tag}"
     try:
         stage = place.path("stage")
         shutil.rmtree(stage, ignore_errors=True)
@@ -148,19 +155,23 @@ def publish(place: Place, image: Image) -> str:
         _buildah(place, "push", "--quiet", "--tls-verify=false", "--disable-compression", name)
     finally:
         _buildah(place, "rm", container)
-    return reference(image.name)
+    return _by_digest(image)
 
 
-def reference(name: str) -> str:
-    """The image by digest, as a pod names it. Raises TryAgain if the registry lacks it."""
-    digest = digest_of(name, "latest")
+def reference(place: Place, name: str) -> str:
+    """One of the cluster's own images by digest, as a pod names it. Raises TryAgain if the registry lacks it."""
+    return _by_digest(next(image for image in _images(place.built) if image.name == name))
+
+
+def _by_digest(image: Image) -> str:
+    digest = digest_of(image.name, image.tag)
     if digest is None:
-        raise TryAgain(f"the registry has no image {name}; run `make cluster` again")
-    return f"{HOST}/{name}@{digest}"
+        raise TryAgain(f"the registry has no image {image.name}:{image.tag}; run `make cluster` again")
+    return f"{HOST}/{image.name}@{digest}"
 
 
 def _stored(built: Mapping[str, Built]) -> Path:
-    recipe = repr([(image.name, sorted(image.files.items()), image.links, image.user) for image in _images(built)])
+    recipe = repr([(image.name, image.tag) for image in _images(built)])
     return cache_folder() / f"images-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 

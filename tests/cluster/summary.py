@@ -38,7 +38,7 @@ def write(place: Place) -> dict[str, Any]:
             "secret_key": remembered(place, "s3"),
         },
         "registry": {"push": registry.URL, "host": registry.HOST},
-        "images": {name: reference(name) for name in PUBLISHED},
+        "images": {name: reference(place, name) for name in PUBLISHED},
         "argo_workflows_schema": str(place.built["argo-workflows"].share("api/jsonschema/schema.json")),
     }
     place.write("cluster.json", value, mode=0o600)

@@ -55,7 +55,7 @@ def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         control_plane.up(place)
         services.up(place)
         say("start the node")
-        node.start_node(place, images.reference("pause"))
+        node.start_node(place, images.reference(place, "pause"))
         node.wait_ready(place)
         offers.offer(place)
         say("the node is Ready; install Argo Workflows, Events and CD")

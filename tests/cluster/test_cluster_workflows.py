@@ -1,33 +1,20 @@
-"""Does the test cluster do what the parts of slipway on it will rely on?"""
+"""Do workflows run, from Hera and from a signed webhook?"""
 
 from __future__ import annotations
 
-import base64
-import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.cluster.asking import commit, finished, until
 
+if TYPE_CHECKING:
     from tests.cluster.forge import Forge
     from tests.cluster.kube import Kube
 
 pytestmark = pytest.mark.slow
-
-T = TypeVar("T")
-
-
-def until(answer: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first answer that is not None."""
-    end = time.monotonic() + seconds
-    while (found := answer()) is None:
-        assert time.monotonic() < end, f"{what}: not so after {seconds} s"
-        time.sleep(0.2)
-    return found
 
 
 def test_two_steps_rendered_by_hera_run_in_pods_and_their_logs_outlive_them(
@@ -56,21 +43,12 @@ def test_two_steps_rendered_by_hera_run_in_pods_and_their_logs_outlive_them(
             read(name="read", arguments={"number": "{{steps.write.outputs.parameters.number}}"})
     kube.apply(workflow.to_yaml())
 
-    status = _finished(kube, namespace, "two-steps")
+    status = finished(kube, namespace, "two-steps")
 
     assert status["phase"] == "Succeeded", status.get("message")
     kube.run("delete", "pods", "--all", f"--namespace={namespace}", "--wait=true")
     pod = next(node["id"] for node in status["nodes"].values() if node["displayName"] == "read")
     assert b"read 42" in _archived_log(kube, about, namespace, "two-steps", pod)
-
-
-def _finished(kube: Kube, namespace: str, name: str) -> dict[str, Any]:
-    def answer() -> dict[str, Any] | None:
-        workflow = kube.get("workflow", name, f"--namespace={namespace}")
-        status: dict[str, Any] = (workflow or {}).get("status", {})
-        return status if status.get("phase") in {"Succeeded", "Failed", "Error"} else None
-
-    return until(answer, 120, f"workflow {name} is finished")
 
 
 def _archived_log(kube: Kube, about: dict[str, Any], namespace: str, workflow: str, node: str) -> bytes:
@@ -125,10 +103,10 @@ def test_a_signed_webhook_becomes_a_workflow_and_a_forged_one_does_not(
         wanted = {"type": "gitea", "config": hook, "events": ["push"], "active": True}
         ada.call("POST", f"/repos/{repository}/hooks", wanted)
 
-    head = _commit(ada, repository, "model.yaml", "name: digits\n")
+    head = commit(ada, repository, "model.yaml", "name: digits\n")
 
     items = until(lambda: _workflows(kube, namespace) or None, 60, "a workflow")
-    assert _finished(kube, namespace, items[0]["metadata"]["name"])["phase"] == "Succeeded"
+    assert finished(kube, namespace, items[0]["metadata"]["name"])["phase"] == "Succeeded"
     items = _workflows(kube, namespace)
     assert [item["spec"]["arguments"]["parameters"][0]["value"] for item in items] == [head]
 
@@ -219,91 +197,3 @@ def _events(namespace: str, about: dict[str, Any]) -> list[dict[str, Any]]:
             },
         ),
     ]
-
-
-def test_a_commit_becomes_synced_and_healthy(
-    kube: Kube, about: dict[str, Any], namespace: str, repository: str, ada: Forge
-) -> None:
-    url = f"{about['forge']['url']}/{repository}.git"
-    credential = {"type": "git", "url": url, "username": ada.user, "password": ada.password}
-    label = {"argocd.argoproj.io/secret-type": "repository"}
-    _commit(ada, repository, "app/config.yaml", _config_map("first"))
-    hook = {"url": f"{about['argo_cd']}/api/webhook", "content_type": "json", "secret": about["webhook_secret"]}
-    ada.call(
-        "POST", f"/repos/{repository}/hooks", {"type": "gitea", "config": hook, "events": ["push"], "active": True}
-    )
-    source = {"repoURL": url, "path": "app", "targetRevision": "main"}
-    application = {
-        "project": "default",
-        "source": source,
-        "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
-        "syncPolicy": {"automated": {"prune": True, "selfHeal": True}},
-    }
-    named = {"name": namespace, "namespace": "argocd"}
-    kube.apply(
-        [
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {**named, "labels": label}, "stringData": credential},
-            {"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": named, "spec": application},
-        ]
-    )
-    try:
-        until(lambda: _revision(kube, namespace), 90, "the application is Synced and Healthy")
-
-        head = _commit(ada, repository, "app/config.yaml", _config_map("second"))
-
-        until(lambda: _revision(kube, namespace) == head or None, 30, "the commit is Synced and Healthy")
-        config = kube.get("configmap", "config", f"--namespace={namespace}")
-        assert config
-        assert config["data"] == {"value": "second"}
-    finally:
-        kube.run("delete", "application", namespace, "--namespace=argocd", "--wait=false")
-        kube.run("delete", "secret", namespace, "--namespace=argocd")
-
-
-def _config_map(value: str) -> str:
-    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: config}}\ndata: {{value: {value}}}\n"
-
-
-def _revision(kube: Kube, application: str) -> str | None:
-    """The commit at which the application is Synced, Healthy and its operation has succeeded; None while it is not."""
-    found = kube.get("application", application, "--namespace=argocd")
-    status: dict[str, Any] = (found or {}).get("status", {})
-    good = (
-        status.get("sync", {}).get("status") == "Synced"
-        and status.get("health", {}).get("status") == "Healthy"
-        and status.get("operationState", {}).get("phase") == "Succeeded"
-    )
-    return str(status["sync"]["revision"]) if good else None
-
-
-def test_a_pull_request_is_merged_at_the_head_that_was_judged_and_at_no_other(
-    repository: str, ada: Forge, grace: Forge
-) -> None:
-    judged = _commit(ada, repository, "release.env", "NUMBER=1\n", branch="promote", new=True)
-    opened = {"head": "promote", "base": "main", "title": "Promote digits 1"}
-    number = ada.call("POST", f"/repos/{repository}/pulls", opened)["number"]
-    moved = _commit(ada, repository, "release.env", "NUMBER=2\n", branch="promote")
-    merge = f"/repos/{repository}/pulls/{number}/merge"
-
-    refused = grace.call("POST", merge, {"Do": "merge", "head_commit_id": judged}, accept=(409,))
-
-    assert refused == 409
-    until(lambda: _merged(grace, merge, moved), 30, "the merge of the current head")
-    assert grace.call("GET", f"/repos/{repository}/pulls/{number}")["merged_by"]["login"] == grace.user
-
-
-def _merged(forge: Forge, path: str, head: str) -> bool | None:
-    """405: the forge is still checking whether the request can be merged."""
-    return forge.call("POST", path, {"Do": "merge", "head_commit_id": head}, accept=(405,)) != 405 or None
-
-
-def _commit(forge: Forge, repository: str, path: str, text: str, *, branch: str = "main", new: bool = False) -> str:
-    """Write one file by one commit; the commit."""
-    content = base64.b64encode(text.encode()).decode()
-    target = {"new_branch": branch} if new else {"branch": branch}
-    body = {"content": content, "message": f"Write {path}", **target}
-    where = f"/repos/{repository}/contents/{path}"
-    there = None if new else forge.call("GET", f"{where}?ref={branch}", accept=(404,))
-    if isinstance(there, dict):
-        return str(forge.call("PUT", where, {**body, "sha": there["sha"]})["commit"]["sha"])
-    return str(forge.call("POST", where, body)["commit"]["sha"])
