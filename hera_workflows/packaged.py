@@ -1,4 +1,4 @@
-"""Where is the data that comes with slipway: environments, rendered workflows, examples?"""
+"""Where is the data that comes with slipway: rendered workflows and examples?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["packaged"]
 
 
 def packaged(name: str) -> Path:
-    """The file or folder of that name (`envs`, `deploy/workflows`, `examples`): in the wheel, else in the checkout."""
+    """The file or folder of that name (`deploy/workflows`, `examples`): in the wheel, else in the checkout."""
     here = Path(__file__).parent
     for place in (here / "packaged_data", here.parent):
         if (place / name).exists():
