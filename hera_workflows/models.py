@@ -78,6 +78,9 @@ _SHORT = {
     "model_type": "is not a mapping",
 }
 _INSTEAD = {
+    "digest": "write sha256: and 64 hexadecimal digits, or leave it out once to be told",
+    "url": "write it without spaces, escaped as a browser shows it",
+    "max_size": "write a quantity such as 20Gi",
     "name": "use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit",
     "task": "use one of the task types",
     "cpu": "write a quantity such as 500m or 2",
@@ -138,7 +141,11 @@ def _section_keys(path: Path) -> Iterable[str]:
             from slipway.spec import SliceGate
 
             return list(SliceGate.model_fields)
-    return list(getattr(node, "model_fields", {}))
+        if part == "data":
+            from slipway.spec import DataSource
+
+            return list(DataSource.model_fields)
+    return [field.alias or name for name, field in getattr(node, "model_fields", {}).items()]
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

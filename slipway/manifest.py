@@ -15,7 +15,16 @@ from slipway.spec import ModelSpec
 from slipway.verdict import Check, Outcome
 from slipway.version import ModelVersion
 
-__all__ = ["DataSummary", "FileEntry", "Manifest", "MetricValue", "Validation", "parse_manifest", "render_manifest"]
+__all__ = [
+    "DataSetEntry",
+    "DataSummary",
+    "FileEntry",
+    "Manifest",
+    "MetricValue",
+    "Validation",
+    "parse_manifest",
+    "render_manifest",
+]
 
 
 class _Value(BaseModel):
@@ -40,12 +49,24 @@ class MetricValue(_Value):
     difference_high: float | None = None
 
 
+class DataSetEntry(_Value):
+    """One data set of model.yaml, as it was read."""
+
+    url: str
+    format: str
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]  # of the file, or of a folder's list of files
+    size: Annotated[int, Field(ge=0)]  # bytes, as fetched
+
+
 class DataSummary(_Value):
     """What the model learned from and was judged on."""
 
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]  # over every array of every split
     counts: dict[str, int]  # samples by split
     classes: dict[str, int] = Field(default_factory=dict)  # test samples by class
+    classes_by_split: dict[str, dict[str, int]] = Field(default_factory=dict)
+    slices: dict[str, dict[str, int]] = Field(default_factory=dict)  # test samples by slice column and value
+    sets: dict[str, DataSetEntry] = Field(default_factory=dict)
 
 
 class Validation(_Value):

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from slipway.duration import Duration
-from slipway.names import ModelName
+from slipway.names import Digest, ModelName
 from slipway.threshold import Bound, Threshold, parse_threshold
 
-__all__ = ["ChampionGate", "Gates", "ModelSpec", "Promotion", "Scalar", "Serving", "SliceGate", "Train"]
+__all__ = ["ChampionGate", "DataSource", "Gates", "ModelSpec", "Promotion", "Scalar", "Serving", "SliceGate", "Train"]
 
 Scalar = bool | int | float | str
 # A Kubernetes quantity: 500m, 2, 4Gi.
@@ -21,12 +21,35 @@ _METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=False, serialize_by_alias=True)
+
+
+class DataSource(_Section):
+    """One data set: where it lies, how it is read, and the one content that is meant."""
+
+    # Any fsspec URL: https, s3, gs, file, …; a path is a file beside model.yaml, or absolute.
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[!-~]+$")]
+    format: Literal["image-folder", "cifar-python", "csv", "conll", "files"]
+    # Of the file, or of a folder's list of files. A file beside model.yaml is pinned by the commit and needs none.
+    digest: Digest | None = None
+    redirects: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}$")]] = Field(default_factory=list)
+    skip: list[str] = Field(default_factory=list)  # files inside that are known to be broken
+    max_size: Quantity = "20Gi"  # of what is downloaded, and of what it unpacks to
+
+    @field_validator("url")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if "::" in value:
+            raise ValueError(f"{value!r} chains file systems; give the archive's own URL, it is unpacked anyway")
+        if "@" in value.partition("://")[2].partition("/")[0]:
+            raise ValueError("the URL holds a user name or password; give those to the pod, never to git")
+        return value
 
 
 class Train(_Section):
     """How the model is trained and what the training pod needs."""
 
+    start: Literal["scratch", "champion"] = Field("scratch", alias="from")  # which weights training begins with
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
     cpu: Quantity = "1"
     memory: Quantity = "2Gi"
@@ -109,6 +132,9 @@ class ModelSpec(_Section):
     name: ModelName
     task: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     classes: list[str] | None = None  # names of the labels, in order of their number
+    data: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")], DataSource] = Field(
+        default_factory=dict
+    )
     train: Train = Train()
     gates: Gates = Gates()
     serving: Serving = Serving()
