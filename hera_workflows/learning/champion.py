@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hera_workflows.learning.inference import open_session, predict
+from hera_workflows.learning.text import model_inputs
 from slipway.errors import Misconfigured, Rejected
 from slipway.manifest import Manifest
+from triton_repo.runtime.text_pipeline import TEXT_JSON
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,8 +62,8 @@ def find_champion(
             return Champion(name, environment, None, problem)
         with tempfile.TemporaryDirectory(prefix="slipway-champion-") as folder:
             path = _copy_model(store, manifest, Path(folder))
-            same = path.read_bytes() == candidate.read_bytes()
-            output = predict(open_session(path), inputs)
+            same = all(_same(path.parent / name, candidate.parent / name) for name in ("model.onnx", TEXT_JSON))
+            output = predict(open_session(path), model_inputs(path.parent, inputs))
     except (Rejected, Misconfigured) as error:
         return Champion(name, environment, None, f"{name} cannot be compared: {error}")
     return Champion(name, environment, output, None, same)
@@ -77,12 +79,12 @@ def _not_comparable(manifest: Manifest, task: str, classes: list[str] | None) ->
 
 
 def _copy_model(store: ModelStore, manifest: Manifest, folder: Path) -> Path:
-    """model.onnx, and the weights beside it where they are large, checked against the manifest."""
+    """model.onnx and what it needs beside it (large weights, text.json), checked against the manifest."""
     from triton_repo.hashing import copy_and_hash
 
     prefix = f"{manifest.number}/"
     for path, entry in manifest.files.items():
-        if not path.startswith(f"{prefix}model.onnx"):
+        if not path.startswith((f"{prefix}model.onnx", f"{prefix}{TEXT_JSON}")):
             continue
         target = folder / path.removeprefix(prefix)
         with store.open(manifest.name, manifest.number, path) as source, target.open("wb") as sink:
@@ -91,3 +93,9 @@ def _copy_model(store: ModelStore, manifest: Manifest, folder: Path) -> Path:
     if not (model := folder / "model.onnx").is_file():
         raise Rejected(f"{manifest.name}@{manifest.number} has no model.onnx")
     return model
+
+
+def _same(left: Path, right: Path) -> bool:
+    if not left.exists() or not right.exists():
+        return left.exists() == right.exists()
+    return left.read_bytes() == right.read_bytes()

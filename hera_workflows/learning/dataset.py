@@ -100,6 +100,8 @@ def problems(data: Split, split: str, task: Task, classes: Sequence[str] | None)
     """What is wrong with a split, one sentence each; empty when a model can learn or be judged on it."""
     import numpy as np
 
+    from hera_workflows.learning.text import is_text, text_problems
+
     where = f'data("{split}")'
     if not data.inputs:
         return [f"{where} has no inputs; give an array or a dict of arrays"]
@@ -113,8 +115,10 @@ def problems(data: Split, split: str, task: Task, classes: Sequence[str] | None)
                     f"{where}: {kind} {name} has {len(array)} samples and labels have {len(data)}; make them agree"
                 )
     for name, array in data.inputs.items():
-        if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or array.dtype.kind == "c":
-            found.append(f"{where}: input {name} is {array.dtype}; give numbers (tokenise text in data())")
+        if is_text(array):
+            found += [f"{where}: {text}" for text in text_problems(data.inputs, data.labels)]
+        elif not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or array.dtype.kind == "c":
+            found.append(f"{where}: input {name} is {array.dtype}; give numbers, or text as str")
         elif array.ndim < 2:
             found.append(f"{where}: input {name} has shape {array.shape}; give (samples, features)")
         elif (bad := _not_finite(array)) is not None:

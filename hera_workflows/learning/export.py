@@ -18,10 +18,13 @@ from torch import nn
 from hera_workflows.learning.dataset import Split
 from hera_workflows.learning.inference import open_session, predict
 from hera_workflows.learning.tasks import Task
+from hera_workflows.learning.text import is_text
+from hera_workflows.learning.text_export import check_padding, pipeline_of, text_golden, text_signature
 from slipway.errors import Rejected
 from slipway.spec import ModelSpec
 from triton_repo.config import Signature, Tensor
 from triton_repo.golden import Golden
+from triton_repo.runtime.text_pipeline import TEXT_JSON
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,14 +49,24 @@ def export(module: nn.Module, task: Task, test: Split, spec: ModelSpec, folder: 
     module = module.to("cpu").eval()
     save_model(module, str(folder / "weights.safetensors"))
     served = task.head(module, keywords=test.keywords).eval()
-    inputs = _golden_inputs(test)
+    given = _golden_inputs(test)
+    text = pipeline_of(module, spec.classes) if any(map(is_text, given.values())) else None
+    inputs = given if text is None else {name: text.encode(texts.tolist()) for name, texts in given.items()}
     answers = _ask(served, inputs)
-    if problems := task.check_output(answers, test.labels[_golden_places(test)], spec.classes):
+    labels = test.labels[_golden_places(test)]
+    if text is not None:  # the longest text of all may not be among these
+        labels = labels[:, : next(iter(inputs.values())).shape[1]]
+    if problems := task.check_output(answers, labels, spec.classes):
         raise Rejected("; ".join(problems))
     _depends_on_itself_alone(served, inputs, answers, spec.serving.tolerance)
-    _to_onnx(served, inputs, task.OUTPUT, folder / "model.onnx")
+    _to_onnx(served, inputs, task.OUTPUT, folder / "model.onnx", sequences=text is not None)
     golden = Golden(inputs, {task.OUTPUT: answers})
     _same_answers(folder / "model.onnx", golden, task.OUTPUT, spec.serving.tolerance)
+    if text is not None:
+        check_padding(folder / "model.onnx", golden, spec.serving.tolerance)
+        text.write(folder / TEXT_JSON)
+        text_golden(text, given, answers).save(folder / "golden.npz")
+        return text_signature(*given)
     golden.save(folder / "golden.npz")
     return Signature(
         tuple(Tensor(name, _datatype(array), array.shape[1:]) for name, array in inputs.items()),
@@ -98,12 +111,15 @@ def _depends_on_itself_alone(
         )
 
 
-def _to_onnx(served: nn.Module, inputs: Mapping[str, NDArray[Any]], output: str, path: Path) -> None:
+def _to_onnx(
+    served: nn.Module, inputs: Mapping[str, NDArray[Any]], output: str, path: Path, *, sequences: bool = False
+) -> None:
     # Two requests at least: with one, the exporter takes the batch for a constant.
     example = {
         name: torch.from_numpy(np.resize(a, (max(2, min(3, len(a))), *a.shape[1:]))) for name, a in inputs.items()
     }
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    varying = {0: batch, 1: torch.export.Dim("tokens", min=1, max=1 << 16)} if sequences else {0: batch}
     weights = sum(p.numel() * p.element_size() for p in served.parameters())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
@@ -117,7 +133,7 @@ def _to_onnx(served: nn.Module, inputs: Mapping[str, NDArray[Any]], output: str,
                 kwargs=example,
                 input_names=list(example),
                 output_names=[output],
-                dynamic_shapes={"inputs": {name: {0: batch} for name in example}},
+                dynamic_shapes={"inputs": dict.fromkeys(example, varying)},
                 dynamo=True,
                 external_data=weights > EXTERNAL_BYTES,
                 verbose=False,

@@ -23,6 +23,7 @@ from hera_workflows.learning import dataset, people
 from hera_workflows.learning.contained import die_with_parent
 from hera_workflows.learning.dataset import SPLITS, Split
 from hera_workflows.learning.tasks import load_task
+from hera_workflows.learning.text import is_text
 from hera_workflows.learning.trained import TRAINING_JSON, Trained
 from slipway.errors import Rejected, SlipwayError
 from slipway.manifest import DataSummary
@@ -148,7 +149,10 @@ def _splits(job: Job, keep: Callable[[str, Split], None]) -> Callable[[Any], Any
             continue
         found = dataset.problems(split, name, task, job.spec.classes)
         problems += [f"{where}: {text}" for text in found]
-        shapes[name] = {key: (array.shape[1:], str(array.dtype)) for key, array in split.inputs.items()}
+        shapes[name] = {
+            key: (array.shape[1:], "text" if is_text(array) else str(array.dtype))
+            for key, array in split.inputs.items()
+        }
         if name == "test" and not found:
             problems += [f"{where}: {text}" for text in _missing_slices(split, job.spec)]
         if not found and not problems:

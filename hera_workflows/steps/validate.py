@@ -57,6 +57,7 @@ def validate_model(
     from hera_workflows.learning.report import render_report
     from hera_workflows.learning.serving_gate import serve_candidate
     from hera_workflows.learning.tasks import load_task
+    from hera_workflows.learning.text import model_inputs
     from hera_workflows.learning.validation import judge, write_json
     from triton_repo.store import open_store
 
@@ -66,7 +67,7 @@ def validate_model(
     if problems := dataset.problems(test, "test", task, trained.spec.classes):
         raise Rejected("; ".join(problems))
     store = open_store(store_url)
-    output = predict(open_session(train / "model.onnx"), test.inputs)
+    output = predict(open_session(train / "model.onnx"), model_inputs(train, test.inputs))
     champion = find_champion(
         env_repo, store, model, trained.spec.task, trained.spec.classes, test.inputs, train / "model.onnx"
     )
@@ -85,12 +86,13 @@ def validate_model(
 def _lay_out(train: Path, candidate: Path, backend: Literal["python", "onnxruntime"]) -> None:
     """The folder that publish takes; files are linked, not copied, where the file system can."""
     from triton_repo.runtime import model_files
+    from triton_repo.runtime.text_pipeline import TEXT_JSON
 
     shutil.rmtree(candidate, ignore_errors=True)
     (candidate / "model").mkdir(parents=True)
-    for source in sorted(train.glob("model.onnx*")):
+    for source in sorted([*train.glob("model.onnx*"), *train.glob(TEXT_JSON)]):
         _link(source, candidate / "model" / source.name)
-    for name, content in model_files(backend).items():
+    for name, content in model_files(backend, text=(train / TEXT_JSON).exists()).items():
         (candidate / "model" / name).write_bytes(content)
     for name in ("golden.npz", "weights.safetensors"):
         _link(train / name, candidate / name)

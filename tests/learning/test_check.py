@@ -62,7 +62,7 @@ def test_a_good_model_is_good(tmp_path: Path):
         (data_returning("(np.array([[1, 2], [3, np.nan]]), np.zeros(2, int))"), 'models/bad/model.py: data("test"): input input has NaN or infinity in sample 1; drop or fill such values'),  # noqa: E501
         (data_returning("(np.zeros((2, 2)), np.array([0.5, 1]))"), "models/bad/model.py: data(\"test\"): labels are float64; give class numbers as integers, for example labels.astype('int64')"),  # noqa: E501
         (data_returning("(np.zeros(2), np.zeros(2, int))"), 'models/bad/model.py: data("test"): input input has shape (2,); give (samples, features)'),  # noqa: E501
-        (data_returning('(np.array([["a"], ["b"]]), np.zeros(2, int))'), 'models/bad/model.py: data("test"): input input is <U1; give numbers (tokenise text in data())'),  # noqa: E501
+        (data_returning('(np.array([["a"], ["b"]]), np.zeros(2, int))'), 'models/bad/model.py: data("test"): input input is text, which needs a label for each token (token-classification); give numbers to other tasks'),  # noqa: E501
         (data_returning("({'../x': np.zeros((2, 2))}, np.zeros(2, int))"), "models/bad/model.py: data(\"test\"): input name '../x' is not an identifier; rename it"),  # noqa: E501
         (data_returning("([[1, 2], [3]], np.zeros(2, int))"), "give arrays whose rows have one length"),
         (data_returning("(np.array([{}, {}]), np.zeros(2, int))"), 'models/bad/model.py: data("test"): input input holds Python objects; give an array of numbers (or of text, for slices)'),  # noqa: E501

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["RESERVED", "TEXT_JSON", "TextError", "TextPipeline", "tokens"]
@@ -79,6 +78,8 @@ class TextPipeline:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """(n, tokens of the longest) ids, filled up with 0; a text without tokens is a row of padding."""
+        import numpy as np
+
         rows = [[self._id(token) for token in tokens(text)] for text in texts]
         ids = np.zeros((len(rows), max([1, *map(len, rows)])), np.int64)
         for place, row in enumerate(rows):
