@@ -194,13 +194,13 @@ def start_prometheus(folder: Path, scrape: dict[str, object]) -> tuple[subproces
     return process, url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     """A real Prometheus and what it scrapes."""
     watched: dict[str, Watched] = {}
     server = exporter(watched)
     environments, jobs = [], []
-    shapes: list[tuple[str, ...]] = [("",)] * 70 + [("", "")] * 5 + [("digits", "sentiment")]
+    shapes: list[tuple[str, ...]] = [("",)] * 66 + [("", "")] * 5 + [("digits", "sentiment")]
     for index, serves in enumerate(shapes):
         targets = []
         for number, model in enumerate(serves):
