@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hera_workflows.learning.datasets.conll import Sentence
+
 __all__ = ["MAX_CHARACTERS", "encode", "is_text", "label", "model_inputs", "text_problems", "vocabulary_of"]
 
 MAX_CHARACTERS = 4000  # of one text sent to a served version: some pages of prose, some tens of milliseconds
@@ -34,10 +36,8 @@ def encode(texts: Iterable[str], vocabulary: Sequence[str]) -> NDArray[np.int64]
     return TextPipeline(tuple(vocabulary), (), MAX_CHARACTERS).encode([str(text) for text in texts])
 
 
-def label(
-    sentences: Iterable[tuple[Sequence[str], Sequence[str]]], classes: Sequence[str]
-) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    """(texts, labels) from sentences of (words, BIO tags): words joined by blanks, one label for each token.
+def label(sentences: Iterable[Sentence], classes: Sequence[str]) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """(texts, labels) from sentences of words with BIO tags: words joined by blanks, one label for each token.
 
     labels: (n, tokens of the longest), -100 beyond a sentence's end. A word that is several tokens, such as "U.N.",
     keeps its entity in one piece. Raises Rejected for a tag that is not among `classes`.
@@ -46,14 +46,14 @@ def label(
 
     number = {name: index for index, name in enumerate(classes)}
     texts, rows = [], []
-    for words, tags in sentences:
+    for sentence in sentences:
         row: list[int] = []
-        for word, tag in zip(words, tags, strict=True):
+        for word, tag in zip(sentence.tokens, sentence.tags, strict=True):
             if tag not in number:
                 raise Rejected(f"tag {tag[:60]!r} of {word[:60]!r} is not among the classes {', '.join(classes)}")
             goes_on = number.get(f"I-{tag[2:]}", number[tag])
             row += [number[tag] if place == 0 else goes_on for place in range(len(tokens(word)))]
-        texts.append(" ".join(words))
+        texts.append(" ".join(sentence.tokens))
         rows.append(row)
     labels = np.full((len(rows), max([1, *map(len, rows)])), _IGNORE, np.int64)
     for place, row in enumerate(rows):
@@ -75,7 +75,8 @@ def text_problems(inputs: Mapping[str, NDArray[Any]], labels: NDArray[Any]) -> l
         return []  # said of every input
     if labels.ndim != 2:
         return [
-            f"input {name} is text, which needs a label for each token (token-classification); give numbers to other tasks"
+            f"input {name} is text, which needs a label for each token (token-classification); "
+            "give numbers to other tasks"
         ]
     if texts.ndim != 1:
         return [f"input {name} is text of shape {texts.shape}; give one text a sample"]
