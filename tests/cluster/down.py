@@ -15,26 +15,20 @@ from typing import TYPE_CHECKING
 from slipway.errors import TryAgain
 from tests.cluster import network
 from tests.cluster.place import RUN
-from tests.cluster.programs import stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["leftovers", "remove", "stop_all"]
+__all__ = ["leftovers", "remove"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 # These folders are fixed in kubelet, containerd and CNI; each is removed only where it holds nothing of anyone else's.
 _FIXED = (Path("/var/lib/kubelet"), Path("/var/log/containers"), Path("/var/log/pods"), Path("/run/containerd"),
           Path("/var/lib/cni"), Path("/run/netns"), Path("/run/runc"))  # fmt: skip
-# Consumers before what they need; etcd last.
-_ORDER = ("kube-proxy", "kubelet", "coredns", "kube-controller-manager", "kube-scheduler", "gitea", "prometheus",
-          "versitygw", "nats", "containerd", "registry", "kube-apiserver", "etcd")  # fmt: skip
 
 
-def stop_all(folder: Path) -> None:
-    """End every program and pod; the state folder stays, so that the cluster can go on from it."""
-    for name in _ORDER:
-        stop(name)
+def _kill_all(folder: Path) -> None:
+    """End every program and pod at once: nothing of theirs is kept, so nothing has to be written down first."""
     for _ in range(100):
         found = [*network.processes(), *_pod_processes()]
         if not found:
@@ -57,7 +51,7 @@ def stop_all(folder: Path) -> None:
 
 def remove(folder: Path, say: Callable[[str], None]) -> None:
     """Stop everything and delete the state. Raises TryAgain if something is left."""
-    stop_all(folder)
+    _kill_all(folder)
     if mounts := _mounts(folder):
         # Deleting through a mount would delete what is mounted.
         raise TryAgain(f"{', '.join(mounts)} cannot be unmounted; end what uses them and run `make cluster-down` again")
