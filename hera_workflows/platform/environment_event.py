@@ -15,15 +15,20 @@ from hera_workflows.platform.reconcile import Reconciled, reconcile
 from hera_workflows.settings import Platform, read_platform
 from slipway.errors import SlipwayError
 
-__all__ = ["changed_environments", "describe", "main"]
+__all__ = ["changed_environments", "changed_paths", "describe", "main"]
 
 _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 
-def changed_environments(platform: Platform, push: Push) -> list[str]:
-    """The environments with a server here whose folder a push changed; all of them when envs/ itself did."""
+def changed_paths(platform: Platform, push: Push) -> list[str]:
+    """The files that a push changed."""
     before = push.before if push.before.strip("0") else _EMPTY_TREE
-    paths = git(platform.env_repo, "diff", "--name-only", "-z", "--no-renames", before, push.after, "--").split("\0")
+    listed = git(platform.env_repo, "diff", "--name-only", "-z", "--no-renames", before, push.after, "--")
+    return listed.split("\0")[:-1]
+
+
+def changed_environments(platform: Platform, paths: list[str]) -> list[str]:
+    """The environments with a server here in whose folder some of the paths lie."""
     touched = {path.split("/")[1] for path in paths if path.startswith("envs/") and path.count("/") >= 2}
     return [server.environment for server in platform.servers if server.environment in touched]
 
@@ -50,7 +55,10 @@ def main(home: Path) -> int:
         push = parse_push(line)
         if push.ref != f"refs/heads/{BRANCH}" or not push.after.strip("0"):
             continue
-        for environment in changed_environments(platform, push):
+        paths = changed_paths(platform, push)
+        if "envs/environments.yaml" in paths and push.before.strip("0"):
+            print("slipway: environments.yaml changed; `slipway up` starts and stops servers to match", flush=True)
+        for environment in changed_environments(platform, paths):
             for done in reconcile(platform, environment):
                 for text in describe(done):
                     print(f"slipway: {text}", flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,19 +31,21 @@ def running(home: Path, environment: str) -> RunningTriton | None:
     return triton if triton is not None and triton.alive() else None
 
 
-def stop_servers(home: Path) -> int:
-    """End every Triton of the platform and forget it; returns how many ran."""
+def stop_servers(home: Path, *, keep: Collection[str] = ()) -> int:
+    """End and forget every Triton of the platform but those of the environments in `keep`; returns how many ran."""
     count = 0
     for record in (home / "servers").glob("*/triton.json"):
+        if record.parent.name in keep:
+            continue
         try:
             if (triton := running(home, record.parent.name)) is not None:
                 count += 1
                 # Its own way of stopping also clears the shared memory of the models' processes.
                 triton.stop()
         except Misconfigured:
-            # A spoilt record: the mark finds the processes all the same.
+            # A spoilt record: the mark finds the process all the same when everything is stopped.
             record.unlink(missing_ok=True)
-    return count + stop(home, "triton")
+    return count if keep else count + stop(home, "triton")
 
 
 def ensure_servers(platform: Platform, servers: Iterable[Server]) -> set[str]:

@@ -63,6 +63,7 @@ def up(
             seed(str(home / "env.git"), environments if environments.is_dir() else default_folder())
         at("seeded")
         names = [environment.name for environment in read(str(home / "env.git")).environments.environments]
+        stop_servers(home, keep=names)
         servers, prometheus_port = choose_ports(names, read_platform(home), home)
         platform = Platform(home=home, prometheus_port=prometheus_port, servers=tuple(servers))
         say(f"repositories, keys and store in {home}")

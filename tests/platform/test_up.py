@@ -171,3 +171,20 @@ def test_a_folder_that_cannot_be_written_is_named(project):
     with pytest.raises(Misconfigured, match=r"\.slipway cannot be written .*--home"):
         up(project)
     (project / ".slipway").unlink()
+
+
+def test_servers_follow_the_list_of_environments(project, tmp_path):
+    platform, _ = up(project)
+    clone = tmp_path / "clone"
+    git = ["git", "-C", str(clone), "-c", "user.name=Ada", "-c", "user.email=ada@localhost"]
+    subprocess.run(["git", "clone", "-q", str(platform.env_repo), str(clone)], check=True)
+    (clone / "envs" / "environments.yaml").write_text(
+        "environments:\n- {name: test, accepts: direct}\n- {name: staging, after: test}\n"
+    )
+    subprocess.run([*git, "commit", "-qam", "Test first, production elsewhere"], check=True)
+    pushed = subprocess.run([*git, "push", "origin", "main"], check=True, capture_output=True, text=True)
+    assert "environments.yaml changed; `slipway up` starts and stops servers" in pushed.stderr
+    again, _ = up(project)
+    assert [server.environment for server in again.servers] == ["test", "staging"]
+    assert programs(again.home) == ["prometheus", "tritonserver", "tritonserver"]
+    assert all_answer(again)
