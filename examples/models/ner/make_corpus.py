@@ -8,41 +8,16 @@ Half of the names in test never occur in train.
 import random
 from pathlib import Path
 
+# fmt: off
 FIRST = [
-    "Ada",
-    "Grace",
-    "Alan",
-    "Edsger",
-    "Barbara",
-    "Donald",
-    "Margaret",
-    "Linus",
-    "Radia",
-    "Ken",
-    "Frances",
-    "Niklaus",
-    "Adele",
-    "Dennis",
-    "Hedy",
-    "Tim",
+    "Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Margaret", "Linus",
+    "Radia", "Ken", "Frances", "Niklaus", "Adele", "Dennis", "Hedy", "Tim",
 ]
 LAST = [
-    "Keller",
-    "Okafor",
-    "Lindqvist",
-    "Moreau",
-    "Tanaka",
-    "Silva",
-    "Novak",
-    "Haddad",
-    "Byrne",
-    "Castro",
-    "Petrov",
-    "Larsen",
-    "Rossi",
-    "Mensah",
-    "Kaya",
+    "Keller", "Okafor", "Lindqvist", "Moreau", "Tanaka", "Silva", "Novak", "Haddad",
+    "Byrne", "Castro", "Petrov", "Larsen", "Rossi", "Mensah", "Kaya",
 ]
+# fmt: on
 PLACE = ["Oslo", "Lima", "New Delhi", "Nairobi", "Porto", "San Marino", "Hanoi", "Quebec", "Cape Town", "Riga", "Malta"]
 ORG = ["Northwind", "Acme Corp.", "Helios Bank", "U.N.", "Blue River Motors", "Orion Press", "Delta Rail", "F.C. Vega"]
 MISC = ["Norwegian", "Peruvian", "World Cup", "Nobel Prize", "Kenyan", "Ryder Cup", "Vietnamese", "Latvian"]
