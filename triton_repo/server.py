@@ -182,8 +182,11 @@ def _start(
 
 def _spawn(repository: Path, run_dir: Path, ports: Ports, secret: str | None, load: Sequence[str]) -> RunningTriton:
     shm = f"shm-region-prefix-name={_shm_prefix(run_dir)}"
-    command = [str(wheel.tritonserver()), f"--model-repository={repository.absolute()}"]
-    command += [f"--backend-directory={wheel.make_backends(run_dir.absolute() / 'backends')}"]
+    wheel.make_backends(run_dir / "backends")
+    # The python backend starts its processes through a shell and quotes nothing, so a space in an absolute path would
+    # break it; seen from run_dir the folders that people name stay out of it.
+    command = [str(wheel.tritonserver()), f"--model-repository={os.path.relpath(repository, run_dir)}"]
+    command += ["--backend-directory=backends"]
     command += ["--model-control-mode=explicit", "--strict-readiness=true", "--exit-timeout-secs=5"]
     command += ["--disable-auto-complete-config", "--metrics-config=summary_latencies=true"]
     command += ["--pinned-memory-pool-byte-size=16777216"]
@@ -203,7 +206,8 @@ def _spawn(repository: Path, run_dir: Path, ports: Ports, secret: str | None, lo
     note = json.dumps({"ports": asdict(ports)})
     with (run_dir / "triton.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "triton_repo.launch", str(record), note, *command],
+            [sys.executable, "-m", "triton_repo.launch", str(record.absolute()), note, *command],
+            cwd=run_dir,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -13,12 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from triton_toys import SECRET, Shop
+from triton_toys import SECRET, Keys, Shop
 
 from slipway.errors import Misconfigured, Rejected, TryAgain
+from triton_repo.control import TritonControl
 from triton_repo.launch import start_time
 from triton_repo.server import Ports, find_triton, free_ports, start_triton
 from triton_repo.serving import serve
+from triton_repo.store import ModelStore
 from triton_repo.wheel import find_library
 
 
@@ -151,6 +153,22 @@ def test_two_servers_run_side_by_side(shop: Shop, tmp_path: Path) -> None:
         assert other.ports != shop.triton.ports
     finally:
         other.stop(0)
+
+
+def test_a_folder_that_a_shell_would_take_apart_serves_like_any_other(
+    tmp_path: Path, store: ModelStore, keys: Keys
+) -> None:
+    folder = tmp_path / "my ünusual; folder's $(touch owned) name"
+    triton = start_triton(folder / "models", folder, secret=SECRET)
+    try:
+        with TritonControl(triton.grpc_address, SECRET) as control:
+            shop = Shop(store, keys, tmp_path, triton, control)
+            version = shop.publish(2.0)
+            serve(store, control, folder / "models", [version], verify_key=None, timeout=30)
+            assert control.ready(version.name, version.number)
+    finally:
+        triton.stop(0)
+    assert not list(tmp_path.rglob("owned"))
 
 
 def test_it_listens_on_this_machine_only(shop: Shop) -> None:
