@@ -12,7 +12,16 @@ from slipway.spec import Serving
 from triton_repo.golden import Golden
 from triton_repo.runtime import Backend
 
-__all__ = ["Device", "Signature", "Tensor", "render_config", "served_numbers", "signature_of"]
+__all__ = [
+    "Device",
+    "Signature",
+    "Tensor",
+    "numpy_type",
+    "read_signature",
+    "render_config",
+    "served_numbers",
+    "signature_of",
+]
 
 Device = Literal["CPU", "GPU", "AUTO"]
 _NUMPY = {
@@ -140,3 +149,25 @@ def served_numbers(config: str) -> Sequence[int]:
         return tuple(text_format.Parse(config, pb.ModelConfig()).version_policy.specific.versions)
     except text_format.ParseError as error:
         raise Rejected(f"config.pbtxt cannot be read ({error}); publish the version again") from None
+
+
+def read_signature(config: str) -> Signature:
+    """The tensors that a config.pbtxt declares; raises Rejected when it is not one of ours."""
+    from google.protobuf import text_format
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    try:
+        parsed = text_format.Parse(config, pb.ModelConfig())
+    except text_format.ParseError as error:
+        raise Rejected(f"config.pbtxt cannot be read ({error}); publish the version again") from None
+
+    def tensors(side: Any) -> tuple[Tensor, ...]:
+        words = ((t, pb.DataType.Name(t.data_type).removeprefix("TYPE_")) for t in side)
+        return tuple(Tensor(t.name, "BYTES" if word == "STRING" else word, tuple(t.dims)) for t, word in words)
+
+    return Signature(tensors(parsed.input), tensors(parsed.output))
+
+
+def numpy_type(tensor: Tensor) -> str:
+    """NumPy's word for a tensor's datatype; `object` for text."""
+    return _NUMPY.get(tensor.datatype, "object")

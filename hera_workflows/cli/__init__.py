@@ -6,6 +6,7 @@ Each command's module is imported only when that command runs, so `slipway statu
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("workflows", "Run a rendered workflow on this machine, or resume it."),
     "logs": ("workflows", "Show the logs of a workflow's steps."),
     "render": ("workflows", "Write the workflow manifests to deploy/."),
+    "try": ("try_", "Send your own picture, sentence or row to a served model."),
     "models": ("models", "List the versions in the model store."),
     "show": ("models", "Show one version: metrics, verdict, provenance, files."),
     "diff": ("models", "Compare two versions: metrics, params, data, code."),
@@ -57,7 +59,8 @@ class _Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"hera_workflows.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
         assert isinstance(command, click.Command)
         return command
 

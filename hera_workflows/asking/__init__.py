@@ -1,0 +1,1 @@
+"""A person's own input as a request, and the answer in their words."""

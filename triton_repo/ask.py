@@ -1,0 +1,86 @@
+"""What does a served version answer to one request, or why does it not?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from slipway.errors import Rejected, TryAgain
+from slipway.names import check_model, check_number
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["ask"]
+
+_AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "499", "503")
+
+
+def ask(
+    address: str,
+    model: str,
+    number: int,
+    inputs: dict[str, NDArray[Any]],
+    *,
+    protocol: Literal["grpc", "http"] = "grpc",
+    timeout_s: float = 30.0,
+) -> dict[str, NDArray[Any]]:
+    """The answer of exactly that version, by output name; text is bytes on both sides.
+
+    address: host:port of the protocol. Raises Rejected with the server's words when it refuses the request,
+    TryAgain when it is away, does not serve the version, or takes longer than `timeout_s`.
+    """
+    from tritonclient.utils import InferenceServerException
+
+    where = f"{model}@{number} at {address}"
+    check_model(model), check_number(number)
+    try:
+        return (
+            _grpc(address, model, number, inputs, timeout_s)
+            if protocol == "grpc"
+            else _http(address, model, number, inputs, timeout_s)
+        )
+    except InferenceServerException as error:
+        message = " ".join(str(error.message()).split())[:500]
+        status = str(error.status() or "")
+        if "not found" in message or "is not ready" in message or "unknown model" in message:
+            raise TryAgain(
+                f"{where} is not served ({message}); `slipway reconcile` makes the servers serve it"
+            ) from None
+        if any(word in status for word in _AWAY):
+            raise TryAgain(
+                f"{where} does not answer ({message}); see that the server is up: `slipway status`"
+            ) from None
+        raise Rejected(f"{where} refuses the request: {message}") from None
+    except OSError as error:
+        raise TryAgain(f"{where} does not answer ({error}); see that the server is up: `slipway status`") from None
+
+
+def _grpc(
+    address: str, model: str, number: int, inputs: dict[str, NDArray[Any]], timeout_s: float
+) -> dict[str, NDArray[Any]]:
+    import tritonclient.grpc as triton
+
+    with triton.InferenceServerClient(address) as client:
+        result = client.infer(model, _tensors(triton, inputs), str(number), client_timeout=timeout_s)
+        return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
+
+
+def _http(
+    address: str, model: str, number: int, inputs: dict[str, NDArray[Any]], timeout_s: float
+) -> dict[str, NDArray[Any]]:
+    import tritonclient.http as triton
+
+    with triton.InferenceServerClient(address, connection_timeout=timeout_s, network_timeout=timeout_s) as client:
+        result = client.infer(model, _tensors(triton, inputs), str(number))
+        return {output["name"]: result.as_numpy(output["name"]) for output in result.get_response()["outputs"]}
+
+
+def _tensors(triton: Any, inputs: dict[str, NDArray[Any]]) -> list[Any]:
+    from tritonclient.utils import np_to_triton_dtype
+
+    tensors = []
+    for name, array in inputs.items():
+        text = array.dtype.kind in "SO"
+        tensor = triton.InferInput(name, list(array.shape), "BYTES" if text else np_to_triton_dtype(array.dtype))
+        tensors.append(tensor.set_data_from_numpy(array.astype(object) if text else array))
+    return tensors
