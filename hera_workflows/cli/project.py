@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,7 @@ def _problems(folder: Path, timeout: float) -> list[str]:
 
 
 def _code_problems(folder: Path, spec: ModelSpec, timeout: float) -> list[str]:
+    from hera_workflows.learning.datasets import fetch_sets
     from hera_workflows.learning.job import do
     from hera_workflows.learning.worker import Job
     from slipway.errors import SlipwayError
@@ -109,8 +111,12 @@ def _code_problems(folder: Path, spec: ModelSpec, timeout: float) -> list[str]:
     # models/NAME/model.py: shared code is imported from the folder that holds models/.
     root = file.parents[2] if file.parents[1].name == "models" else file.parent
     printed: list[bytes] = []
-    job = Job(kind="check", root=root, file=file, spec=spec, result=file)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway" / "datasets"
     try:
+        job = Job(
+            kind="check", root=root, file=file, spec=spec, result=file,
+            sets=fetch_sets(spec.data, file.parent, cache),
+        )  # fmt: skip
         do(job, timeout=timeout, max_output=CHECK_OUTPUT, forward=printed.append)
     except SlipwayError as error:
         if tail := b"".join(printed)[-3000:].decode(errors="replace").strip():

@@ -6,20 +6,25 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hera_workflows.learning import checkpoint
+from hera_workflows.learning.lazy import LazyArray
 from hera_workflows.learning.progress import Progress
+from hera_workflows.learning.warm_start import WarmStart
 from slipway.errors import Rejected
 
 __all__ = ["Context", "usable_cpus"]
 
 # Saving may take a tenth of the time; where epochs are shorter than that, some are not saved.
 SAVE_SHARE = 0.1
+AHEAD = 2  # batches that are made before they are needed
 
 
 class Context:
@@ -35,12 +40,16 @@ class Context:
         device: torch.device | None = None,
         progress: Progress | None = None,
         save_share: float = SAVE_SHARE,
+        sets: Mapping[str, Any] | None = None,
+        warm: WarmStart | None = None,
         at: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.params = dict(params)
         self.seed = seed
         self.checkpoint_dir = checkpoint_dir
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.sets = dict(sets or {})  # the data sets of model.yaml, as data(split, sets) gets them
+        self._warm = warm
         self.epoch = 0  # the epoch that runs now, from 0
         self.epochs_total = 0
         self._identity = identity  # commit, params and seed: a checkpoint of other ones is not resumed
@@ -73,7 +82,8 @@ class Context:
         """Yield the epochs that remain, from 0; `count` is params["epochs"] unless given.
 
         state: everything that changes while training and has state_dict() and load_state_dict(): model=…, optimizer=…,
-        scheduler=…. It is put back from the last checkpoint first, and saved after epochs, the last one always.
+        scheduler=…. It is put back from the last checkpoint first, and saved after epochs, the last one always. Modules
+        begin with the champion's weights when model.yaml says `train: {from: champion}`.
         Raises Rejected if there is a checkpoint that cannot be read or belongs to another training.
         """
         total = self._count(count)
@@ -82,6 +92,10 @@ class Context:
                 raise Rejected(f"ctx.epochs({name}=…): {type(part).__name__} has no state_dict(); pass what has one")
         self.epochs_total = total
         first = self._restore(state, total)
+        if self._warm:
+            for part in state.values():
+                if isinstance(part, torch.nn.Module):
+                    self._warm.put_into(part, copy=first == 0)
         self._progress.start(first)
         saved, cost = time.monotonic(), 0.0
         for name, part in state.items():
@@ -105,17 +119,23 @@ class Context:
         if size < 1:
             raise Rejected(f"ctx.batches(size={size}); give a size of at least 1")
         many = isinstance(inputs, Mapping)
-        columns = {name: _tensor(value) for name, value in (inputs.items() if many else [("", inputs)])}
+        columns = {
+            name: value if isinstance(value, LazyArray) else _tensor(value)
+            for name, value in (inputs.items() if many else [("", inputs)])
+        }
         targets = _tensor(labels)
         n = len(targets)
         order = torch.randperm(n, generator=self._generator()) if shuffle else None
         self._calls += 1
-        for start in range(0, n, size):
-            end = min(start + size, n)
-            part = order[start:end] if order is not None else slice(start, end)
-            batch = {name: self._move(tensor[part]) for name, tensor in columns.items()}
-            self._part = end / n
-            yield (batch if many else batch[""]), self._move(targets[part])
+        parts = [order[i : i + size] if order is not None else slice(i, min(i + size, n)) for i in range(0, n, size)]
+        ahead = any(isinstance(column, LazyArray) for column in columns.values())
+        done = 0
+        for part, batch in zip(parts, _rows(columns, parts, ahead), strict=True):
+            moved = {name: self._move(tensor) for name, tensor in batch.items()}
+            labels_here = self._move(targets[part])
+            done += len(labels_here)
+            self._part = done / n
+            yield (moved if many else moved[""]), labels_here
 
     def progress(self, **values: Any) -> None:
         """Note numbers of this batch, such as loss=…; shows their mean over the epoch and the time left."""
@@ -176,6 +196,29 @@ def usable_cpus() -> int:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         count = min(count, max(1, round(int(quota) / int(period))))
     return count
+
+
+def _rows(columns: Mapping[str, Any], parts: Sequence[Any], ahead: bool) -> Iterator[dict[str, torch.Tensor]]:
+    """The rows of each part; `ahead`: rows that must be made are made while the batch before is learned from."""
+
+    def make(part: Any) -> dict[str, torch.Tensor]:
+        places = part.numpy() if isinstance(part, torch.Tensor) else part
+        return {
+            name: _tensor(column[places]) if isinstance(column, LazyArray) else column[part]
+            for name, column in columns.items()
+        }
+
+    if not ahead:
+        yield from map(make, parts)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        waiting: deque[Future[dict[str, torch.Tensor]]] = deque()
+        for part in parts:
+            waiting.append(pool.submit(make, part))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _tensor(value: Any) -> torch.Tensor:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["open_session", "predict"]
 
 BATCH = 256
+BATCH_BYTES = 4 << 20  # of inputs: a batch of large pictures must not take gigabytes on its way through the layers
 
 
 def open_session(model: Path, threads: int | None = None) -> Any:
@@ -33,7 +34,7 @@ def open_session(model: Path, threads: int | None = None) -> Any:
         ) from None
 
 
-def predict(session: Any, inputs: Mapping[str, NDArray[Any]], *, batch: int = BATCH) -> NDArray[Any]:
+def predict(session: Any, inputs: Mapping[str, NDArray[Any]], *, batch: int | None = None) -> NDArray[Any]:
     """The first output for every sample, (n, …); inputs may be memory-mapped and are read `batch` rows at a time.
 
     Raises Rejected when the model does not take these inputs.
@@ -41,6 +42,9 @@ def predict(session: Any, inputs: Mapping[str, NDArray[Any]], *, batch: int = BA
     import numpy as np
 
     count = len(next(iter(inputs.values())))
+    if batch is None:
+        one = sum(array.nbytes for array in inputs.values()) // max(1, count)
+        batch = max(1, min(BATCH, BATCH_BYTES // max(1, one)))
     result: NDArray[Any] | None = None
     for start in range(0, count, batch):
         part = {name: np.ascontiguousarray(array[start : start + batch]) for name, array in inputs.items()}

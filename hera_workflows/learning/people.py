@@ -13,7 +13,7 @@ from typing import Any
 
 from slipway.errors import Rejected, SlipwayError
 
-__all__ = ["call", "functions", "load"]
+__all__ = ["call", "functions", "load", "takes_sets"]
 
 _WANTED = {"data": "split", "train": "ctx"}
 
@@ -46,7 +46,7 @@ def functions(module: ModuleType, file: Path, root: Path) -> tuple[Callable[...,
             problems.append(f"{where}:1: {name}({argument}) is missing; write `def {name}({argument}): …`")
             continue
         try:
-            inspect.signature(function).bind(None)
+            inspect.signature(function).bind(*([None, None] if name == "data" and takes_sets(function) else [None]))
         except TypeError:
             line = getattr(getattr(function, "__code__", None), "co_firstlineno", 1)
             problems.append(f"{where}:{line}: {name} does not take one argument; write `def {name}({argument}): …`")
@@ -54,6 +54,15 @@ def functions(module: ModuleType, file: Path, root: Path) -> tuple[Callable[...,
     if problems:
         raise Rejected("\n".join(problems))
     return found[0], found[1]
+
+
+def takes_sets(data: Callable[..., Any]) -> bool:
+    """Whether it is `data(split, sets)`, for models whose model.yaml declares data sets."""
+    try:
+        inspect.signature(data).bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def call(function: Callable[[], Any], what: str, file: Path, root: Path) -> Any:

@@ -22,11 +22,13 @@ from pydantic import BaseModel, ConfigDict
 from hera_workflows.learning import dataset, people
 from hera_workflows.learning.contained import die_with_parent
 from hera_workflows.learning.dataset import SPLITS, Split
+from hera_workflows.learning.datasets import Fetched, open_sets
 from hera_workflows.learning.tasks import load_task
 from hera_workflows.learning.text import is_text
 from hera_workflows.learning.trained import TRAINING_JSON, Trained
+from hera_workflows.learning.warm_start import read_start
 from slipway.errors import Rejected, SlipwayError
-from slipway.manifest import DataSummary
+from slipway.manifest import DataSetEntry, DataSummary
 from slipway.spec import ModelSpec
 
 __all__ = ["Job", "Result", "check", "main", "train"]
@@ -47,6 +49,8 @@ class Job(BaseModel):
     commit: str = ""
     output: Path | None = None  # the train/ folder, which must not exist yet
     checkpoints: Path | None = None
+    sets: dict[str, Fetched] = {}  # the data sets of model.yaml, as they lie in the cache
+    start: Path | None = None  # what the `start` step left, when training begins from the champion
     kill_at: str | None = None  # tests: end by kill -9 at this named point
 
 
@@ -61,7 +65,7 @@ class Result(BaseModel):
 
 def check(job: Job) -> None:
     """Import model.py and look at every split; raises Rejected with every problem found, one a line."""
-    _splits(job, lambda _, __: None)
+    _splits(job, open_sets(job.sets), lambda _, __: None)
 
 
 def train(job: Job) -> None:
@@ -76,25 +80,34 @@ def train(job: Job) -> None:
     at = _killer(job.kill_at)
     task, parts = load_task(job.spec.task), {}
     digests: dict[str, str] = {}
+    classes: dict[str, dict[str, int]] = {}
 
     def keep(name: str, split: Split) -> None:
+        classes[name] = _class_counts(split, job.spec)
         digests[name] = dataset.digest({name: split})
         parts[name] = len(split)
         if name == "test":
             kept.append(split)
 
     kept: list[Split] = []
-    fit = _splits(job, keep)
+    sets = open_sets(job.sets)
+    fit = _splits(job, sets, keep)
     test = kept[0]
     at("data-read")
     params = job.spec.train
-    identity = json.dumps([job.commit, params.model_dump(mode="json", include={"params", "seed"})], sort_keys=True)
-    context = Context(params=params.params, seed=params.seed, checkpoint_dir=job.checkpoints, identity=identity, at=at)
+    warm = read_start(job.start) if job.start else None
+    marks = [job.commit, params.model_dump(mode="json", include={"params", "seed"})]
+    identity = json.dumps([*marks, warm.start.digest] if warm else marks, sort_keys=True)
+    context = Context(
+        params=params.params, seed=params.seed, checkpoint_dir=job.checkpoints, identity=identity, at=at,
+        sets=sets, warm=warm,
+    )  # fmt: skip
     begin = time.monotonic()
     module = people.call(lambda: fit(context), "train(ctx)", job.file, job.root)
     seconds = time.monotonic() - begin
     if not isinstance(module, torch.nn.Module):
         raise Rejected(f"{job.file.name}: train(ctx) returned {type(module).__name__}; return the trained torch module")
+    start = warm.record() if warm else None
     at("trained")
     staging = job.output.with_name(f".{job.output.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
@@ -107,7 +120,17 @@ def train(job: Job) -> None:
     trained = Trained(
         spec=job.spec,
         source_commit=job.commit,
-        data=DataSummary(digest=_whole(digests), counts=parts, classes=_class_counts(test, job.spec)),
+        data=DataSummary(
+            digest=_whole(digests),
+            counts=parts,
+            classes=classes["test"],
+            classes_by_split={name: counts for name, counts in classes.items() if counts},
+            slices=_slice_counts(test),
+            sets={
+                name: DataSetEntry(url=each.url, format=each.format, digest=each.digest, size=each.size)
+                for name, each in job.sets.items()
+            },
+        ),
         training={
             "seconds": round(seconds, 3),
             "device": _device(context.device),
@@ -116,6 +139,7 @@ def train(job: Job) -> None:
             "parameters": sum(p.numel() for p in module.parameters()),
             "loss": context.curve[-1][1] if context.curve else None,
             "curve": context.curve,
+            "from": start,
         },
         tools={"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _TOOLS},
         signature=signature.to_json(),
@@ -131,15 +155,16 @@ def train(job: Job) -> None:
     at("renamed")
 
 
-def _splits(job: Job, keep: Callable[[str, Split], None]) -> Callable[[Any], Any]:
+def _splits(job: Job, sets: dict[str, Any], keep: Callable[[str, Split], None]) -> Callable[[Any], Any]:
     """Check every split of model.py and hand each to `keep`; returns its train function."""
     module = people.load(job.file, job.root)
     data, fit = people.functions(module, job.file, job.root)
+    given_sets = [sets] if people.takes_sets(data) else []
     task, problems, shapes = load_task(job.spec.task), [], {}
     where = job.file.relative_to(job.root)
     for name in SPLITS:
         try:
-            given = people.call(partial(data, name), f'data("{name}")', job.file, job.root)
+            given = people.call(partial(data, name, *given_sets), f'data("{name}")', job.file, job.root)
             if given is None and name == "validation":
                 continue
             split = dataset.split_of(given, name)
@@ -182,6 +207,13 @@ def _class_counts(test: Split, spec: ModelSpec) -> dict[str, int]:
     values, counts = np.unique(labels[labels >= 0], return_counts=True)
     name = spec.classes or [str(index) for index in range(int(values.max()) + 1)]
     return {name[value]: int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def _slice_counts(test: Split) -> dict[str, dict[str, int]]:
+    import numpy as np
+
+    counted = {name: np.unique(column, return_counts=True) for name, column in test.slices.items()}
+    return {name: {str(v): int(c) for v, c in zip(*pair, strict=True)} for name, pair in counted.items()}
 
 
 def _whole(digests: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from hera_workflows.learning.datasets import fetch_sets
 from hera_workflows.learning.job import do
 from hera_workflows.learning.source import check_out
 from hera_workflows.learning.trained import read_trained
@@ -31,7 +32,8 @@ MAX_OUTPUT = 64 << 20  # bytes of the model's own output that go into the log
 @click.option("--workspace", required=True, type=click.Path(file_okay=False, path_type=Path))
 def train(source_repo: str, commit: str, model: str, run_name: str, workspace: Path) -> None:
     """Train a model; a run that was killed goes on from its last checkpoint."""
-    train_model(source_repo, check_commit(commit), check_model(model), work_folder(workspace, run_name, model))
+    folder = work_folder(workspace, run_name, model)
+    train_model(source_repo, check_commit(commit), check_model(model), folder, cache=workspace.absolute() / "datasets")
 
 
 def work_folder(workspace: Path, run_name: str, model: str) -> Path:
@@ -41,10 +43,13 @@ def work_folder(workspace: Path, run_name: str, model: str) -> Path:
     return workspace.absolute() / run_name / check_model(model)
 
 
-def train_model(source_repo: str, commit: str, model: str, folder: Path, *, kill_at: str | None = None) -> Path:
+def train_model(
+    source_repo: str, commit: str, model: str, folder: Path, *, cache: Path | None = None, kill_at: str | None = None
+) -> Path:
     """Train `model` at `commit` into `folder`/train and return that; a finished training is left as it is.
 
-    Raises Rejected when the model's files or its code are refused, TryAgain when the process was killed.
+    cache: where data sets are kept between runs; in `folder` when left out.
+    Raises Rejected when the model's files, its data sets or its code are refused, TryAgain when the process was killed.
     """
     output = folder / "train"
     if output.exists():
@@ -59,6 +64,7 @@ def train_model(source_repo: str, commit: str, model: str, folder: Path, *, kill
     spec = read_spec(yaml.read_bytes(), f"{place}/model.yaml")
     if spec.name != model:
         raise Rejected(f"{place}/model.yaml: name is {spec.name}; write `name: {model}` or rename the folder")
+    sets = fetch_sets(spec.data, source / place, cache or folder / "datasets")
     job = Job(
         kind="train",
         root=source,
@@ -68,6 +74,8 @@ def train_model(source_repo: str, commit: str, model: str, folder: Path, *, kill
         commit=commit,
         output=output,
         checkpoints=folder / "checkpoints",
+        sets=sets,
+        start=folder / "start" if spec.train.start == "champion" else None,
         kill_at=kill_at,
     )
     do(job, timeout=spec.train.timeout.total_seconds(), max_output=MAX_OUTPUT, forward=_forward)
