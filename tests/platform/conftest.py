@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -103,7 +104,7 @@ class Shop:
         subprocess.run(["git", "clone", "-q", str(self.platform.env_repo), str(clone)], check=True)
         change(clone)
         subprocess.run([*git, "add", "-A"], check=True)
-        subprocess.run([*git, "commit", "-qm", message], check=True)
+        subprocess.run([*git, "commit", "--allow-empty", "-qm", message], check=True)
         pushed = subprocess.run([*git, "push", "-q", "origin", "main"], check=True, capture_output=True, text=True)
         return pushed.stderr
 
@@ -113,8 +114,11 @@ class Shop:
 
 
 @pytest.fixture
-def shop(living: Platform, tmp_path: Path) -> Shop:
-    return Shop(living, tmp_path, f"t{next(_COUNT)}-")
+def shop(living: Platform, tmp_path: Path) -> Iterator[Shop]:
+    shop = Shop(living, tmp_path, f"t{next(_COUNT)}-")
+    yield shop
+    # A version that does not load would be tried again in every later test.
+    shop.commit(lambda clone: [shutil.rmtree(folder) for folder in clone.glob(f"envs/staging/{shop.prefix}*")])
 
 
 _COUNT = itertools.count()
