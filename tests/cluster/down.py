@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import TryAgain
 from tests.cluster import network
-from tests.cluster.place import RUN
+from tests.cluster.place import ADDRESS, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,8 @@ def remove(folder: Path, say: Callable[[str], None]) -> None:
         raise TryAgain(f"{', '.join(mounts)} cannot be unmounted; end what uses them and run `make cluster-down` again")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(RUN, ignore_errors=True)
+    for path in _addresses():
+        path.unlink(missing_ok=True)
     for path in _FIXED:
         _remove_empty(path)
     left = leftovers(folder)
@@ -82,7 +84,13 @@ def leftovers(folder: Path) -> list[str]:
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False, timeout=30).stdout
     found += [f"firewall rule {line}" for line in rules.splitlines() if "KUBE-" in line or "CNI-" in line]
     found += [f"folder {path}" for path in (folder, RUN) if path.exists()]
+    found += [f"file {path}" for path in _addresses()]
     return found
+
+
+def _addresses() -> list[Path]:
+    """What CNI noted of our pods, in a folder that is fixed and shared: the notes with our DNS server in them."""
+    return [path for path in Path("/var/lib/cni/results").glob("*-*") if ADDRESS in path.read_text(errors="replace")]
 
 
 def _pod_processes() -> list[int]:
