@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from gitops.promql import Queries, queries
+from gitops.promql import ERROR_RESPONSE, Queries, queries
 from slipway.errors import Misconfigured, TryAgain
 
 __all__ = ["WINDOW", "LiveMetrics", "Measured", "Measurements", "PrometheusMetrics"]
@@ -81,7 +81,9 @@ class Measurements:
 
     def _requests(self, key: _Key) -> float | None:
         successes, failures = self.tables["successes"].get(key), self._failures(key)
-        return None if successes is None or failures is None else successes + sum(failures.values())
+        if successes is None or failures is None:
+            return None
+        return successes + sum(count for reason, count in failures.items() if reason != ERROR_RESPONSE)
 
     def _failures(self, key: _Key) -> dict[str, float] | None:
         if not self.tables["failure_series"].get(key):

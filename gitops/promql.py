@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-__all__ = ["Queries", "queries", "quote", "selector"]
+__all__ = ["ERROR_RESPONSE", "Queries", "queries", "quote", "selector"]
 
 _VERSION = "environment, model, version"
 # Latency quantiles are NaN while nobody asks, so the last one within this stretch speaks.
 _LATENCY_SECONDS = 300
 _STEPS = 60
+# Our model.py counts the errors that it answers under this reason; for Triton they are successes.
+ERROR_RESPONSE = "ERROR_RESPONSE"
 
 
 def quote(value: str) -> str:
@@ -38,7 +40,7 @@ class Queries:
     ready_since: str  # seconds since 1970 at which the last of a version's series began; absent if before `span`
     successes: str
     failure_series: str  # how many there are: their absence must not pass for the absence of failures
-    failures: str  # by reason, without zeros: four reasons a model would be most of all data
+    failures: str  # by reason, without zeros: five reasons a model would be most of all data
     p95_us: str  # of the slowest server
     duplicates: str  # versions with two series where one was meant
 
@@ -52,6 +54,7 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
     labels = {"job": job, **only}
     success = selector("nv_inference_request_success", labels)
     failure = selector("nv_inference_request_failure", labels)
+    answered = selector("slipway_request_error", labels)
     latency = selector("nv_inference_request_summary_us", {**labels, "quantile": "0.95"})
     up = selector("up", {k: v for k, v in labels.items() if k in ("job", "environment")})
     step = max(1, -(-_seconds(span) // _STEPS))
@@ -67,7 +70,7 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
         ready_since=f"max by ({_VERSION}) ({began} or max_over_time({began}[{_seconds(span)}s:{step}s]))",
         successes=f"sum by ({_VERSION}) ({_since(success, window)})",
         failure_series=f"count by ({_VERSION}) ({failure})",
-        failures=f"sum by ({_VERSION}, reason) ({_since(failure, window)}) != 0",
+        failures=f"sum by ({_VERSION}, reason) ({_since(failure, window)} or {_since(answered, window)}) != 0",
         p95_us=f"max by ({_VERSION}) ({latency} >= 0 or last_over_time(({latency} >= 0)[{_LATENCY_SECONDS}s:15s]))",
         duplicates=f"count by ({_VERSION}) ({duplicates})",
     )

@@ -66,6 +66,13 @@ def test_counts_are_exact_from_the_first_scrape_on(watch, measured):
     assert (measured(environment).requests, measured(environment).failures) == (502, {"BACKEND": 2})
 
 
+def test_an_error_that_was_answered_is_a_failure_among_what_triton_calls_successes(watch, measured):
+    answered = 'slipway_request_error{model="digits",reason="ERROR_RESPONSE",version="3"} 7\n'
+    environment, _ = watch(triton(500, {"OTHER": 1}) + answered)
+    seen = measured(environment)
+    assert (seen.requests, seen.failures) == (501, {"OTHER": 1, "ERROR_RESPONSE": 7})
+
+
 def test_counts_of_all_replicas_add_up(watch, measured):
     environment, _ = watch(triton(100, {"OTHER": 1}), triton(200))
     seen = measured(environment)

@@ -54,6 +54,23 @@ def test_a_bad_request_gets_an_error_and_its_neighbours_in_the_batch_their_answe
     assert answers == ["model.onnx" if number == 10 else 10.0 * number for number in asked]
 
 
+def test_an_answered_error_is_counted_though_triton_calls_it_a_success(shop: Shop) -> None:
+    import tritonclient.grpc as triton
+
+    version = shop.publish(2.0, model=table_lookup())
+    serve(shop.store, shop.control, shop.repository, [version], verify_key=None, timeout=30)
+    tensor = triton.InferInput("x", [1, 4], "FP32")
+    tensor.set_data_from_numpy(np.full((1, 4), 10, np.float32))  # 10 is not in the table
+    with triton.InferenceServerClient(shop.triton.grpc_address) as client:
+        for _ in range(3):
+            with pytest.raises(triton.InferenceServerException):
+                client.infer("toy", [tensor], client_timeout=10)
+    with urllib.request.urlopen(f"http://127.0.0.1:{shop.triton.ports.metrics}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    assert 'slipway_request_error{model="toy",reason="ERROR_RESPONSE",version="1"} 3\n' in text
+    assert all(line.endswith(" 0") for line in text.splitlines() if line.startswith("nv_inference_request_failure{"))
+
+
 @pytest.mark.slow
 def test_requests_that_come_together_are_run_together(shop: Shop) -> None:
     serve(shop.store, shop.control, shop.repository, [shop.publish(2.0)], verify_key=None, timeout=30)

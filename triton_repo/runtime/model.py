@@ -36,6 +36,15 @@ class TritonPythonModel:
         )
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
+        # Triton counts an answered error as a success; whoever judges this version has to see it somewhere.
+        family = pb_utils.MetricFamily(
+            name="slipway_request_error",
+            description="Requests that Triton counts as successful although an error was the answer",
+            kind=pb_utils.MetricFamily.COUNTER,
+        )
+        labels = {"model": args["model_name"], "version": args["model_version"], "reason": "ERROR_RESPONSE"}
+        self.errors = family.Metric(labels=labels)
+        self.family = family
         self.text: Any = None
         if (folder / "text.json").exists():
             sys.path.insert(0, str(folder))
@@ -78,7 +87,11 @@ class TritonPythonModel:
         try:
             return self._response(request, self._run(feed))
         except Exception as error:  # noqa: BLE001
-            what = str(error) if self.text is not None else f"model.onnx: {error}"
+            # Text that cannot be read is its sender's mistake: it must not speak against the version.
+            theirs = self.text is not None and isinstance(error, ValueError)
+            if not theirs:
+                self.errors.increment(1)
+            what = str(error) if theirs else f"model.onnx: {error}"
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(what))
 
     def _response(self, request: Any, answer: dict[str, Any]) -> Any:
