@@ -114,7 +114,7 @@ def _csv(content: str, signature: Signature) -> list[list[float]]:
         raise Rejected(f"there are no numbers; give {wanted(signature)}")
     names, order = [tensor.name for tensor in signature.inputs], None
     header = [cell.strip() for cell in lines[0]]
-    if all(_number(cell) is None for cell in header):
+    if len(lines) > 1 and all(_number(cell) is None for cell in header):
         lines = lines[1:]
         if len(names) > 1 and set(header) >= set(names):
             order = [header.index(name) for name in names]
