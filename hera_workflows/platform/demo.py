@@ -1,4 +1,4 @@
-"""Does the whole way work? Four real pushes: a first model, a better one, a worse one, one that is too slow.
+"""Does the whole way work? Four real pushes: a first model, a better one, a worse one, a brittle one.
 
 `make demo`, or `python -m hera_workflows.platform.demo`. DEMO_HOME is the folder (./.demo), KEEP=1 leaves it running.
 """
@@ -36,18 +36,23 @@ CLIENTS = 32
 FIRST = [("model.yaml", "epochs: 15", "epochs: 4")]
 BETTER = [("model.yaml", "epochs: 4", "epochs: 15")]
 WORSE = [("model.yaml", "epochs: 15, lr: 0.004", "epochs: 2, lr: 0.0001")]
-SLOW = [
+BRITTLE = [
     ("model.yaml", "epochs: 2, lr: 0.0001", "epochs: 15, lr: 0.004"),
+    (
+        "model.py",
+        "        super().__init__()\n",
+        """\
+        super().__init__()
+        # Ink comes in 17 levels, so learn what each of them is worth.
+        self.worth = nn.Embedding.from_pretrained(torch.linspace(0, 1, 17).unsqueeze(1), freeze=False)
+""",
+    ),
     (
         "model.py",
         "        return self.layers(images)\n",
         """\
-        if self.training:
-            return self.layers(images)
-        # Steadier answers: look at every image in 128 exposures and average.
-        exposures = torch.linspace(0.9, 1.1, 128).view(1, -1, 1, 1, 1)
-        copies = (images.unsqueeze(1) * exposures).flatten(0, 1)
-        return self.layers(copies).unflatten(0, (-1, 128)).mean(1)
+        levels = (images * 16).round().long()
+        return self.layers(self.worth(levels).squeeze(-1))
 """,
     ),
 ]
@@ -146,7 +151,7 @@ def tell(story: Story) -> None:
     _first(story)
     _better(story)
     _worse(story)
-    _slow(story)
+    _brittle(story)
 
 
 def _first(story: Story) -> None:
@@ -183,11 +188,13 @@ def _worse(story: Story) -> None:
         found.append(story.serves("staging", 2))
 
 
-def _slow(story: Story) -> None:
-    with story.step("git push: an accurate model, fast enough in the quiet lab, passes the gates") as found:
-        story.push(SLOW, "Average over exposures")
+def _brittle(story: Story) -> None:
+    with story.step(
+        "git push: an accurate model passes every gate, for the test split has no overexposed picture"
+    ) as found:
+        story.push(BRITTLE, "Learn what each level of ink is worth")
         found.append(story.serves("staging", 3))
-    with story.step(f"slipway promote --wait: asked by {CLIENTS} clients it is too slow, and is rolled back") as found:
+    with story.step("slipway promote --wait: it fails on its clients' pictures, and is rolled back") as found:
         _promote(story)
         found += [note["text"] for note in json.loads(story.slipway("status", "--json"))["notes"]]
         found += [story.serves("staging", 2), story.serves("production", 2)]
