@@ -11,11 +11,12 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from slipway.errors import Misconfigured, Rejected, TryAgain
 
-__all__ = ["Git", "Result", "check_url"]
+__all__ = ["Git", "Result", "check_url", "commit_time"]
 
 # What a caller may set to reach its server; every other GIT_ variable (GIT_DIR in a hook) would mislead us.
 _KEPT = ("GIT_SSH", "GIT_ASKPASS", "GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL")
@@ -38,7 +39,7 @@ class Result:
 
     status: int
     out: bytes
-    reason: str  # last line of standard error, for messages, never for decisions
+    reason: str  # the end of standard error, for messages, never for decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Git:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
         lines = err.decode(errors="replace").strip().splitlines()
-        return Result(process.returncode, out, lines[-1][:300] if lines else f"exit status {process.returncode}")
+        return Result(process.returncode, out, "; ".join(lines[-2:])[:300] or f"exit status {process.returncode}")
 
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """The output of a command that must succeed; raises TryAgain when it does not."""
@@ -88,6 +89,11 @@ def check_url(url: str) -> str:
     if not url or url.startswith("-") or not url.isprintable():
         raise Rejected(f"{url[:80]!r} is not a repository; give a folder or a URL such as https://host/env.git")
     return url
+
+
+def commit_time(seconds: str) -> datetime:
+    """The time of git's `%ct`; whoever commits may write any number there, so the year ends at 9999."""
+    return datetime.fromtimestamp(min(int(seconds), 253402300799), UTC)
 
 
 def _environment() -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from gitops.git import Git
+from gitops.git import Git, commit_time
 from gitops.layout import RELEASE_FILE
 from gitops.remote import MAIN, Remote, opened
 from gitops.tree import read_blobs
@@ -89,7 +89,7 @@ def history(
 
 
 def reverted(url: str, environment: str, model: str, *, start: str | None = None) -> set[int]:
-    """The versions that a person's commit (a `git revert`) took out of an environment and nobody brought back since.
+    """The versions that a `git revert` or `slipway retire` took out of an environment and nobody brought back since.
 
     They must not be promoted there again by themselves.
     """
@@ -112,6 +112,8 @@ def _reverted(events: Iterable[Event]) -> dict[tuple[str, str], set[int]]:
         if event.operation is not None:
             if event.operation.action == "release-hold" and event.operation.version is not None:
                 out.discard(event.operation.version.number)
+            elif event.operation.action == "retire" and event.before is not None:
+                out.add(event.before.number)
         elif event.before is not None and (event.after is None or event.after.number < event.before.number):
             out.add(event.before.number)
     return {key: numbers for key, numbers in found.items() if numbers}
@@ -163,7 +165,7 @@ def _commits(git: Git, start: str) -> Iterator[_Commit]:
         except Rejected as error:
             problem = str(error)
         parent = parents.split(" ")[0] or None
-        yield _Commit(commit, parent, datetime.fromtimestamp(int(seconds), UTC), who, message, operation, problem)
+        yield _Commit(commit, parent, commit_time(seconds), who, message, operation, problem)
 
 
 def _step_of(commit: _Commit, now: dict[tuple[str | None, str | None], ModelVersion | None]) -> _Step:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
+from gitops.git import commit_time
 from gitops.layout import folder, release_path
 from gitops.remote import MAIN, Remote
 from gitops.tree import list_files, read_blobs
@@ -87,7 +88,7 @@ def _request(remote: Remote, ref: str, head: str) -> Request | None:
         return None
     # The commit that opened the request: the head, unless somebody pushed onto the branch.
     out = remote.git.run("log", "-z", "--first-parent", "--max-count=20", "--format=%H%n%P%n%ct%n%B", head, "--")
-    for record in out.decode(errors="replace").split("\0"):
+    for record in filter(None, out.decode(errors="replace").split("\0")):
         commit, parents, seconds, message = record.split("\n", 3)
         try:
             operation = parse_message(message)
@@ -97,7 +98,7 @@ def _request(remote: Remote, ref: str, head: str) -> Request | None:
             continue
         version = operation.version
         if (operation.environment, version.name, version.number) == place and len(parents.split()) == 1:
-            opened_at = datetime.fromtimestamp(int(seconds), UTC)
+            opened_at = commit_time(seconds)
             branch = ref.removeprefix("refs/heads/")
             return Request(place[0], version, branch, head, parents, operation, opened_at, commit != head)
     return None

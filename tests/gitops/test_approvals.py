@@ -10,7 +10,7 @@ from env_world import World, version
 from gitops.approvals import approve, reject, requests
 from gitops.hold import freeze, hold
 from slipway.environments import Freeze, Hold
-from slipway.errors import Rejected
+from slipway.errors import Misconfigured, Rejected
 from slipway.operation import parse_message
 
 
@@ -207,3 +207,19 @@ def test_branches_that_are_no_requests_are_left_alone(world: World, branch: str)
     world.bump(1)
     world.git("update-ref", f"refs/heads/{branch}", world.main())
     assert requests(world.url) == []
+
+
+def test_a_person_s_branch_with_a_request_s_name_is_left_out(anywhere: World):
+    anywhere.bump(1)
+    request = anywhere.propose(1)
+    work = anywhere.person("checkout", "--quiet", "--orphan", "other")
+    anywhere.person("commit", "--quiet", "--message", "Try something", work=work)
+    anywhere.person("push", "--quiet", "origin", "other:promote/production/digits-7", work=work)
+    assert requests(anywhere.url) == [request]
+
+
+def test_a_push_that_git_itself_refuses_says_why(world: World):
+    world.bump(1)
+    world.git("branch", "refs/heads/main", "main")
+    with pytest.raises(Misconfigured, match="matches more than one"):
+        world.bump(2)

@@ -151,3 +151,12 @@ def _fixed(count: int, event: Event) -> Event:
     return replace(
         event, commit=f"{count:040x}"[::-1], when=datetime(2026, 3, 1, 12, count, tzinfo=UTC), operation=operation
     )
+
+
+def test_a_commit_from_the_year_three_million_is_history_too(world: World):
+    world.bump(1)
+    work = world.clone()
+    environment = {**os.environ, **PERSON, "GIT_COMMITTER_DATE": "@99999999999999 +0000"}
+    subprocess.run(["git", "-C", work, "commit", "-q", "--allow-empty", "-m", "Later"], check=True, env=environment)
+    world.person("push", "--quiet", "origin", "HEAD:main", work=work)
+    assert [event.when.year for event in history(world.url, limit=1)] == [9999]
