@@ -14,7 +14,7 @@ from pathlib import Path
 from hera_workflows.platform.files import write
 from slipway.errors import Misconfigured, TryAgain
 
-__all__ = ["BRANCH", "STOPPED", "clean_environment", "create", "git"]
+__all__ = ["BRANCH", "STOPPED", "clean_environment", "create", "git", "make_folder"]
 
 BRANCH = "main"
 # Exists while nobody wants the platform to run; hooks then start nothing.
@@ -23,7 +23,7 @@ STOPPED = "stopped"
 _CONFIG = {
     "receive.advertisePushOptions": "true",  # git push -o nowait
     "receive.denyDeletes": "false",
-    "receive.denyNonFastForwards": "false",  # people may rewrite their branch; the env repo says no below
+    "receive.denyNonFastForwards": "false",  # people may rewrite their branch; only the env repo says no
     "core.logAllRefUpdates": "true",  # one reflog entry a push: the name of its workflow
     "uploadpack.allowFilter": "true",
     "uploadpack.allowAnySHA1InWant": "true",
@@ -31,25 +31,29 @@ _CONFIG = {
 }
 
 
-def create(home: Path) -> None:
-    """Make the folder whole; what is there already stays. Raises Misconfigured if it cannot be written."""
-    from triton_repo.signing import generate_keys
-
+def make_folder(home: Path) -> None:
+    """Make the folder itself, for its owner only; raises Misconfigured when it cannot be."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.chmod(0o700)
         # The folder lies inside somebody's project; `git add .` there must not pick it up.
         write(home / ".gitignore", b"*\n")
-        for name in ("store", "workspace", "servers", "workflows", "keys"):
-            (home / name).mkdir(mode=0o700, exist_ok=True)
-        secret = home / "keys" / "control.secret"
-        if not secret.is_file():
-            write(secret, secrets.token_hex(32).encode(), mode=0o600)
     except OSError as error:
         raise Misconfigured(f"{home} cannot be written ({error.strerror}); choose another folder with --home") from None
+
+
+def create(home: Path) -> None:
+    """Fill the folder; what is there already stays. One process at a time, please."""
+    from triton_repo.signing import generate_keys
+
+    for name in ("store", "workspace", "servers", "workflows", "keys"):
+        (home / name).mkdir(mode=0o700, exist_ok=True)
+    secret = home / "keys" / "control.secret"
+    if not secret.is_file():
+        write(secret, secrets.token_hex(32).encode(), mode=0o600)
     generate_keys(home / "keys" / "signing.key", home / "keys" / "signing.pub")
     _repository(home / "source.git", {})
-    _repository(home / "env.git", {"receive.denyNonFastForwards": "true", "receive.denyDeletes": "false"})
+    _repository(home / "env.git", {"receive.denyNonFastForwards": "true"})
     _hooks(home)
 
 

@@ -20,7 +20,7 @@ from hera_workflows.platform.processes import belonging, start, stop
 from hera_workflows.settings import Platform
 from slipway.errors import Misconfigured, SlipwayError, TryAgain
 
-__all__ = ["answers", "configuration", "ensure_prometheus", "find_prometheus", "wait_for_prometheus"]
+__all__ = ["answers", "configuration", "download", "ensure_prometheus", "find_prometheus", "wait_for_prometheus"]
 
 ROLE = "prometheus"
 RELEASE = "prometheus-2.28.1.linux-amd64"
@@ -116,7 +116,7 @@ def find_prometheus() -> Path:
         if found := shutil.which("prometheus"):
             return Path(found)
     try:
-        return _download(kept)
+        return download(ARCHIVE, SHA256, kept)
     except (urllib.error.URLError, OSError, tarfile.TarError) as error:
         raise Misconfigured(
             f"no prometheus on PATH, and {ARCHIVE} cannot be had ({error}); "
@@ -124,17 +124,18 @@ def find_prometheus() -> Path:
         ) from None
 
 
-def _download(kept: Path) -> Path:
+def download(archive: str, sha256: str, kept: Path) -> Path:
+    """Put the prometheus of a release archive at `kept`, once its bytes are the expected ones; else Misconfigured."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-        archive = Path(scratch) / "archive.tar.gz"
-        with urllib.request.urlopen(ARCHIVE, timeout=60) as answer, archive.open("wb") as file:
+        fetched = Path(scratch) / "archive.tar.gz"
+        with urllib.request.urlopen(archive, timeout=60) as answer, fetched.open("wb") as file:
             shutil.copyfileobj(answer, file)
-        with archive.open("rb") as file:
+        with fetched.open("rb") as file:
             seen = hashlib.file_digest(file, "sha256").hexdigest()
-        if seen != SHA256:
-            raise Misconfigured(f"{ARCHIVE} has sha256 {seen}, not {SHA256}; install Prometheus and put it on PATH")
-        with tarfile.open(archive) as tar:
+        if seen != sha256:
+            raise Misconfigured(f"{archive} has sha256 {seen}, not {sha256}; install Prometheus and put it on PATH")
+        with tarfile.open(fetched) as tar:
             tar.extract(f"{RELEASE}/prometheus", scratch, filter="data")
         (Path(scratch) / RELEASE / "prometheus").replace(kept)
     return kept

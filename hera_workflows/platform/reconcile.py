@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hera_workflows.platform.files import lock
+from hera_workflows.platform.home import STOPPED
 from hera_workflows.platform.servers import ensure_servers, model_folder
 from hera_workflows.settings import Platform, Server
 from slipway.errors import Misconfigured
@@ -47,7 +48,8 @@ def reconcile(
 
     Starts a server that has died. A version that does not load leaves the old one serving and is reported.
     timeout: seconds for the models of one environment to get READY.
-    Raises Misconfigured for an environment without a server, TryAgain when its Triton cannot be reached.
+    Raises Misconfigured for an environment without a server and after `slipway down`, TryAgain when its Triton cannot
+    be reached.
     """
     servers = [server for server in platform.servers if environment in (None, server.environment)]
     if not servers:
@@ -63,6 +65,8 @@ def _one(platform: Platform, server: Server, timeout: float, at: Callable[[str],
 
     name = server.environment
     with lock(platform.home / "servers" / f"{name}.lock", f"reconciling {name}", timeout=timeout * 2):
+        if (platform.home / STOPPED).exists():
+            raise Misconfigured(f"the platform in {platform.home} is stopped; `slipway up` starts it and reconciles")
         ensure_servers(platform, [server])
         at("server lives")
         # Read under the lock: of two pushes at once, whoever comes last serves the newest commit.

@@ -55,8 +55,9 @@ def up(
 
     home = (home or project / HOME_NAME).absolute()
     began = time.monotonic()
-    folder.create(home)
+    folder.make_folder(home)
     with lock(home / "up.lock", "slipway up or down", timeout=120):
+        folder.create(home)
         at("folder")
         if not folder.git(home / "env.git", "for-each-ref", f"refs/heads/{folder.BRANCH}"):
             environments = project / "envs"

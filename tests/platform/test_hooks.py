@@ -13,9 +13,11 @@ import pytest
 from hera_workflows.platform.event import follow
 from hera_workflows.platform.processes import belonging
 from hera_workflows.platform.pushes import Push, parse_push, unfinished, workflow_name
+from hera_workflows.platform.status import read_index
 from hera_workflows.platform.up import down, up
 from hera_workflows.settings import Platform
 from slipway.errors import Rejected
+from triton_repo.store import open_store
 
 MAIN = "refs/heads/main"
 YAML = """\
@@ -85,6 +87,9 @@ class Work:
 
     def push(self, *arguments: str, check: bool = True) -> str:
         return self.git("push", *arguments, check=check).stderr
+
+    def logs(self) -> list[Path]:
+        return list((self.platform.home / "logs").glob("push-*.log"))
 
     def runs(self) -> list[str]:
         return sorted(p.name for p in (self.platform.home / "workflows").glob("push-*") if p.is_dir())
@@ -244,3 +249,28 @@ def test_following_shows_what_comes_after_the_offset_and_ends_with_the_process(t
     seen: list[bytes] = []
     assert follow(process, log, 3, seen.append) == 7
     assert b"".join(seen) == b"new"
+
+
+@pytest.mark.slow
+def test_two_pushes_of_one_model_at_once_end_with_the_newer_one_served(work, wait_until, tmp_path):
+    flag = tmp_path / "flag"
+    work.model(flag)
+    work.push("-o", "nowait", "slipway", "main")
+    wait_until(
+        lambda: any("training" in p.read_text() for p in work.platform.home.glob("workflows/*/toy/train.log")), 60
+    )
+    path = work.folder / "models" / "toy" / "model.py"
+    path.write_text(path.read_text().replace("torch.eye(3)", "2 * torch.eye(3)"))
+    work.git("commit", "-qam", "Be surer")
+    newer = work.git("rev-parse", "HEAD").stdout.strip()
+    work.push("-o", "nowait", "slipway", "main")
+    flag.touch()
+    wait_until(lambda: unfinished(work.platform) == [] and all(map(ended, work.logs())) and len(work.logs()) == 2, 200)
+    index = read_index(work.platform.servers[0].http_port, work.platform.secret_file.read_text())
+    assert index is not None
+    (served,) = [number for number, (state, _) in index["toy"].items() if state == "READY"]
+    assert open_store(str(work.platform.store)).manifest("toy", served).source_commit == newer
+
+
+def ended(log: Path) -> bool:
+    return "Succeeded in" in log.read_text()

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import tarfile
 import urllib.request
+from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
 from hera_workflows.platform.processes import belonging, stop
-from hera_workflows.platform.prometheus import answers, configuration, ensure_prometheus, wait_for_prometheus
+from hera_workflows.platform.prometheus import (
+    RELEASE,
+    answers,
+    configuration,
+    download,
+    ensure_prometheus,
+    find_prometheus,
+    wait_for_prometheus,
+)
 from hera_workflows.settings import Platform, Server
+from slipway.errors import Misconfigured
 from triton_repo.server import free_ports
 
 
@@ -69,3 +82,36 @@ def test_it_listens_on_loopback_only(platform):
     (process,) = belonging(platform.home)
     listening = {c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}
+
+
+def release(folder: Path) -> tuple[str, str]:
+    """A release archive with a program that prints its version: its URL and sha256."""
+    program = folder / "prometheus"
+    program.write_text("#!/bin/sh\necho 2.28.1\n")
+    program.chmod(0o755)
+    archive = folder / "release.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(program, f"{RELEASE}/prometheus")
+    return archive.as_uri(), hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+def test_a_release_archive_with_the_pinned_bytes_is_unpacked(tmp_path):
+    url, sha256 = release(tmp_path)
+    program = download(url, sha256, tmp_path / "cache" / "prometheus")
+    assert subprocess.run([program], check=True, capture_output=True, text=True).stdout == "2.28.1\n"
+
+
+def test_an_archive_with_other_bytes_is_refused_and_leaves_nothing(tmp_path):
+    url, _ = release(tmp_path)
+    with pytest.raises(Misconfigured, match="has sha256"):
+        download(url, "0" * 64, tmp_path / "cache" / "prometheus")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_where_prometheus_cannot_be_had_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    # Nobody listens there, so that nothing is downloaded whatever the network allows.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(Misconfigured, match=r"install Prometheus 2\.28 or later"):
+        find_prometheus()

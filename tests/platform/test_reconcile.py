@@ -99,6 +99,8 @@ def test_a_release_pushed_while_the_platform_is_down_is_served_by_the_next_up(sh
     try:
         shop.release(shop.publish())
         assert shop.served() == {}
+        with pytest.raises(Misconfigured, match="is stopped; `slipway up` starts it"):
+            reconcile(shop.platform)
     finally:
         up(shop.platform.home.parent)
     assert shop.served() == {"toy": [1]}

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from hera_workflows.cli.platform import down as down_command
 from hera_workflows.cli.platform import up as up_command
 from hera_workflows.platform.processes import belonging
 from hera_workflows.platform.prometheus import answers
@@ -154,6 +155,13 @@ def test_down_with_purge_removes_the_folder(project):
     assert not platform.home.exists()
 
 
+def test_purge_asks_before_it_removes(project):
+    platform, _ = up(project)
+    asked = CliRunner().invoke(down_command, ["--purge", "--home", str(platform.home)], input="n\n")
+    assert "Remove" in asked.output
+    assert all_answer(platform)
+
+
 def test_a_project_is_found_from_below(project):
     deep = project / "models" / "digits"
     deep.mkdir()
@@ -188,3 +196,10 @@ def test_servers_follow_the_list_of_environments(project, tmp_path):
     assert [server.environment for server in again.servers] == ["test", "staging"]
     assert programs(again.home) == ["prometheus", "tritonserver", "tritonserver"]
     assert all_answer(again)
+
+
+def test_two_ups_at_once_start_everything_once(project):
+    command = [sys.executable, "-m", "hera_workflows", "up", "--project", str(project)]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [one.wait(60) for one in both] == [0, 0]
+    assert programs(project / ".slipway") == ["prometheus", "tritonserver", "tritonserver"]
