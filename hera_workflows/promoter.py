@@ -91,7 +91,7 @@ class Scene:
             hold=self.snapshot.held(environment.name, version),
             freeze=self.snapshot.frozen(environment.name, now),
             left=version.number in self.taken_out.get((environment.name, version.name), ()),
-            request_open=request is not None and request.version == version,
+            request_open=request is not None and request.version == version and not request.changed,
         )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from env_world import World, version
 
 from gitops.approvals import approve, requests
+from gitops.history import reverted
 from gitops.hold import hold
 from gitops.retire import retire
 from hera_workflows.steps.retire import retire as retire_step
@@ -38,6 +39,12 @@ def test_what_waits_for_approval_is_closed(world: World, now: datetime):
     world.propose(2)
     retire(world.url, "production", "digits", operation_id="r")
     assert requests(world.url) == []
+
+
+def test_a_retired_version_does_not_come_back_by_itself(anywhere: World):
+    anywhere.bump(1)
+    retire(anywhere.url, "staging", "digits", operation_id="r", by="Ann")
+    assert reverted(anywhere.url, "staging", "digits") == {1}
 
 
 def test_retiring_what_is_not_served_changes_nothing(world: World):

@@ -205,6 +205,18 @@ def test_a_version_that_was_let_in_again_is_proposed_again(world, released):
     assert only(world.promote()).action == "requested"
 
 
+def test_a_request_whose_branch_somebody_changed_is_judged_and_opened_again(world, released):
+    world.promote()
+    (request,) = requests(world.url)
+    clone = world.folder / "tampering"
+    Git(clone / ".git").ask("clone", "--quiet", "--branch", request.branch, world.url, str(clone))
+    git = ("-c", "user.name=Eve", "-c", "user.email=eve@example.com", f"--work-tree={clone}")
+    Git(clone / ".git").run(*git, "commit", "--allow-empty", "--message", "Slip something in")
+    Git(clone / ".git").run("push", "--quiet", "origin", f"HEAD:{request.branch}")
+    assert only(world.promote()).action == "requested"
+    assert [(r.version, r.changed) for r in requests(world.url)] == [(released, False)]
+
+
 def test_a_frozen_environment_is_asked_for_nothing(world, released):
     freeze(world.url, world.second, Freeze(reason="holidays"))
     assert only(world.promote()).reason == f"{world.second} is frozen until it is lifted: holidays"
