@@ -29,11 +29,11 @@ def test_a_gate_of_one_class_is_judged(shipped: Shipped):
 def test_the_manifest_counts_each_class_of_each_split(shipped: Shipped):
     counts = shipped.manifest.data.classes_by_split
     assert {split: sum(classes.values()) for split, classes in counts.items()} == {
-        "train": 270,
-        "validation": 30,
-        "test": 240,
+        "train": 450,
+        "validation": 50,
+        "test": 400,
     }
-    assert counts["test"]["cat"] == 24
+    assert counts["test"]["cat"] == 40
 
 
 @pytest.mark.slow

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
 from hera_workflows.learning.tasks.token_classification import entity_counts
 from hera_workflows.learning.text import MAX_CHARACTERS, encode, label, model_inputs, text_problems, vocabulary_of
-from hera_workflows.learning.text_export import pipeline_of
+from hera_workflows.learning.text_export import check_padding, pipeline_of
 from slipway.errors import Misconfigured, Rejected
 from triton_repo.answers import same_answers
+from triton_repo.golden import Golden
 from triton_repo.runtime import model_files
 from triton_repo.runtime.text_pipeline import RESERVED, TextError, TextPipeline, tokens
 
@@ -162,3 +166,28 @@ def test_people_and_server_make_the_same_ids() -> None:
 def test_json_answers_are_the_same_up_to_the_tolerance_of_their_numbers(got: bytes, same: bool) -> None:
     expected = {"entities": np.array([[b'[{"start": 1, "score": 0.5}]']])}
     assert same_answers({"entities": np.array([[got]], dtype=object)}, expected, 1e-4) is same
+
+
+@pytest.mark.parametrize("with_padding", [False, True])
+def test_a_tagger_whose_answer_depends_on_padding_is_refused(tmp_path: Path, with_padding: bool) -> None:
+    """Probabilities are the id, or the id and the mean over the row, padding included."""
+    nodes = [
+        helper.make_node("Cast", ["text"], ["ids"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["ids"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("Add", ["ids", "mean"], ["sums"]),
+        helper.make_node("Unsqueeze", ["sums" if with_padding else "ids", "axis"], ["probabilities"]),
+    ]
+    text = helper.make_tensor_value_info("text", TensorProto.INT64, ["batch", "tokens"])
+    answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", "tokens", 1])
+    axis = helper.make_tensor("axis", TensorProto.INT64, [1], [2])
+    graph = helper.make_graph(nodes, "tagger", [text], [answer], [axis])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "model.onnx"
+    )
+    ids = np.array([[3, 4, 5], [3, 0, 0]])
+    numbers = ids + ids.mean(axis=1, keepdims=True) if with_padding else ids
+    golden = Golden({"text": ids}, {"probabilities": numbers[..., None].astype(np.float32)})
+    with (
+        pytest.raises(Rejected, match="changes with the padding that a longer text") if with_padding else nullcontext()
+    ):
+        check_padding(tmp_path / "model.onnx", golden, 1e-4)
