@@ -61,11 +61,15 @@ def unpack(where: str, archive: Path, folder: Path, *, max_bytes: int, max_files
     except (NotADirectoryError, IsADirectoryError):
         raise Rejected(f"{where}: {name} has a file and a folder of one name; pack it again") from None
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
-        raise Rejected(f"{where}: {name} is truncated or damaged ({error}); fetch a whole one") from None
+        raise Rejected(f"{where}: {name} is truncated or damaged ({_line(error)}); fetch a whole one") from None
     except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown compression
         raise Rejected(f"{where}: {name} cannot be read ({str(error)[:120]}); pack it without a password") from None
     if count == 0:
         raise Rejected(f"{where}: {name} is an empty archive; look at the url")
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _members(archive: Path, where: str) -> Iterator[tuple[str, IO[bytes]]]:
