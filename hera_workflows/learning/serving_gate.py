@@ -61,9 +61,15 @@ def serve_candidate(trained: Trained, candidate: Path, backend: Backend, number:
                 try:
                     control.load(model, timeout=LOAD_SECONDS)
                 except Rejected as error:
-                    return Served(
-                        [_check("serves", f"Triton does not load it: {_line(error)}", None)], files, (), None, None
-                    )
+                    return _refused(f"Triton does not load it: {_line(error)}", files)
+                except TryAgain:
+                    if triton.alive():
+                        raise
+                    # Seen with warm-up requests that fail: about every third time Triton crashes instead of refusing.
+                    # Such bytes would take down a server that serves others.
+                    log = triton.log.read_text(errors="replace").splitlines()
+                    words = next((line for line in log if line.startswith("Signal")), "killed")
+                    return _refused(f"Triton does not survive loading it ({words})", files)
                 if not control.ready(model, number):
                     raise TryAgain(f"Triton loaded {model} but version {number} is not READY; run validate again")
             addresses = {"grpc": triton.grpc_address, "http": f"127.0.0.1:{triton.ports.http}"}
@@ -73,6 +79,10 @@ def serve_candidate(trained: Trained, candidate: Path, backend: Backend, number:
             triton.stop()
     checks += _latency(one, serving)
     return Served(checks, files, one.latencies_ms, one.p95_ms, full.throughput)
+
+
+def _refused(reason: str, files: dict[str, FileEntry]) -> Served:
+    return Served([_check("serves", reason, None)], files, (), None, None)
 
 
 def _lay_out(candidate: Path, target: Path) -> dict[str, FileEntry]:
