@@ -3,14 +3,14 @@ SHELL := /bin/sh
 UV := scripts/uv
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench render clean
+.PHONY: help setup demo test test-fast lint bench render cluster cluster-down test-cluster clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp is newer than the lock file only after a sync that succeeded.
 .venv/.synced: pyproject.toml uv.lock
-	@$(UV) sync --locked --all-extras --group dev
+	@$(UV) sync --locked --all-extras --group dev --compile-bytecode
 	@touch $@
 
 setup: .venv/.synced  ## Install everything that is locked, and Prometheus.
@@ -36,6 +36,17 @@ bench: setup  ## The figures of docs/performance.md, each against its named alte
 
 render: .venv/.synced  ## Write the workflow manifests to deploy/ again.
 	@.venv/bin/slipway render
+
+# The cluster is being built up: it boots and its parts work together; slipway itself is not installed in it yet.
+cluster: setup  ## A real one-node Kubernetes with Argo and a forge, for tests (root and Go; long the first time).
+	@$(PYTHON) -m tests.cluster build
+	@$(PYTHON) -m tests.cluster up
+
+cluster-down: .venv/.synced  ## Take it down; nothing of it stays but the cache.
+	@$(PYTHON) -m tests.cluster down
+
+test-cluster: cluster  ## The tests that need it.
+	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster
 
 clean:  ## Remove what make installed and built here.
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo

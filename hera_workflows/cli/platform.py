@@ -28,9 +28,7 @@ def up(given: Path | None, project: Path | None, home: Path | None, as_json: boo
     platform, reconciled = platform_up.up(folder, home or given, say=lambda line: click.echo(line, err=as_json))
     if as_json:
         environments = [dataclasses.asdict(one) for one in reconciled]
-        click.echo(
-            json.dumps({**dataclasses.asdict(platform), "environments": environments}, default=str, indent=2)
-        )
+        click.echo(json.dumps({**dataclasses.asdict(platform), "environments": environments}, default=str, indent=2))
         return
     click.echo("\nNow, in your project:")
     click.echo(f"  git remote add slipway {platform.source_repo}")
