@@ -26,6 +26,7 @@ class Change(BaseModel):
     action: Literal["changed", "deleted"]
     commit: Commit
     why: str  # "models/digits/model.py", "shared code src/features.py", "deleted"
+    start: Literal["scratch", "champion"] = "scratch"  # which weights training begins with
     gpus: _Count = "0"
     cpu: Quantity = "1"
     memory: Quantity = "2Gi"

@@ -188,6 +188,7 @@ def _change(name: str, commit: str, why: str, spec: ModelSpec) -> Change:
         action="changed",
         commit=commit,
         why=why,
+        start=train.start,
         gpus=str(train.gpus),
         cpu=train.cpu,
         memory=train.memory,

@@ -1,4 +1,4 @@
-"""What happens after a push: plan, then train → validate → publish → bump, or retire, for each model."""
+"""What happens after a push: plan, then (start →) train → validate → publish → bump, or retire, for each model."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ __all__ = ["push"]
 _NEEDS = ("gpus", "cpu", "memory", "ephemeral-storage", "timeout-seconds")  # of training; fields of Change
 _RUN = ref("workflow.name")
 _MODEL = ref("inputs.parameters.model")
+_START = ref("inputs.parameters.start")
 _COMMIT = ref("inputs.parameters.commit")
 _ENV_REPO = ref("workflow.parameters.env-repo")
 _SOURCE_REPO = ref("workflow.parameters.source-repo")
@@ -40,7 +41,7 @@ def _push() -> DAG:
     with DAG(name="push", fail_fast=False) as dag:
         Task(name="plan", template="plan")
         for name, action, passed in (
-            ("model", "changed", ("model", "commit", *_NEEDS)),
+            ("model", "changed", ("model", "commit", "start", *_NEEDS)),
             ("retire", "deleted", ("model", "commit")),
         ):
             Task(
@@ -58,8 +59,10 @@ def _model() -> DAG:
     given = {key: ref(f"inputs.parameters.{key}") for key in ("model", "commit", *_NEEDS)}
     this = {"model": _MODEL, "commit": _COMMIT}
     # One pipeline a model at a time: two pushes must not publish and bump the same model in the wrong order.
-    with DAG(name="model", inputs=inputs(*given), synchronization=_one_at_a_time()) as dag:
-        Task(name="train", template="train", arguments=given)
+    with DAG(name="model", inputs=inputs(*given, "start"), synchronization=_one_at_a_time()) as dag:
+        # A step of its own, since training runs people's code, which must see neither the store nor its credentials.
+        Task(name="start", template="start", arguments={"model": _MODEL}, when=f"'{_START}' == 'champion'")
+        Task(name="train", template="train", depends="start", arguments=given)
         Task(name="validate", template="validate", depends="train", arguments={"model": _MODEL})
         Task(name="publish", template="publish", depends="validate", arguments=this)
         published = {key: ref(f"tasks.publish.outputs.parameters.{key}") for key in ("number", "digest")}
@@ -84,6 +87,15 @@ def _steps(values: Values) -> list[Container]:
             values=values,
             needs=values.light,
             outputs=[Parameter(name="changes", value_from=m.ValueFrom(path="/scratch/changes.json"))],
+        ),
+        step(
+            "start",
+            {"model": _MODEL, "run": _RUN, "workspace": "/workspace", "store": "/store", "env-repo": _ENV_REPO},
+            values=values,
+            mounts=["workspace", "store"],
+            writes=["workspace"],
+            needs=values.store,
+            inputs=inputs("model"),
         ),
         step(
             "train",

@@ -54,7 +54,8 @@ def test_a_push_plans_and_fans_out_over_the_changes() -> None:
 def test_a_model_is_trained_validated_published_and_bumped_in_that_order() -> None:
     tasks = template("slipway-push", "model")["dag"]["tasks"]
     assert [(t["name"], t.get("depends")) for t in tasks] == [
-        ("train", None),
+        ("start", None),
+        ("train", "start"),
         ("validate", "train"),
         ("publish", "validate"),
         ("bump", "publish"),
@@ -66,6 +67,16 @@ def test_a_change_and_its_item_have_the_same_fields() -> None:
 
     text = str(template("slipway-push", "push"))
     assert all(f"item.{name}" in text for name in Change.model_fields if name != "why")
+
+
+def test_the_champions_weights_are_fetched_only_where_training_starts_from_them() -> None:
+    tasks = {task["name"]: task for task in template("slipway-push", "model")["dag"]["tasks"]}
+    assert tasks["start"]["when"] == "'{{inputs.parameters.start}}' == 'champion'"
+
+
+def test_training_does_not_see_the_store() -> None:
+    mounts = {mount["name"] for mount in template("slipway-push", "train")["container"]["volumeMounts"]}
+    assert mounts == {"scratch", "workspace", "shm"}
 
 
 def test_one_pipeline_a_model_runs_at_a_time() -> None:

@@ -62,4 +62,4 @@ if __name__ == "__main__":
     here = Path(__file__).parent
     write(here / "made")
     # What the network looks at is made smaller too: minutes on two cores become seconds.
-    point(here, "made", epochs=4, lr=0.001, batch=16, resolution=48)
+    point(here, "made", epochs=3, lr=0.001, batch=16, resolution=48)
