@@ -94,16 +94,18 @@ class Settings:
         value = getattr(self, name)
         if value is None:
             raise Misconfigured(
-                f"{_VARIABLES[name]} is unset and there is no {HOME_NAME}/ here or above; "
-                f"set it, or run `slipway up` in your project first"
+                f"{_VARIABLES[name]} is unset and {self._nothing()}; set it, or run `slipway up` in your project first"
             )
         return str(value)
 
     def need_platform(self) -> Platform:
         """The running platform; raises Misconfigured when there is none."""
         if self.platform is None:
-            raise Misconfigured(f"no {HOME_NAME}/platform.json here or above; run `slipway up`, or give --home")
+            raise Misconfigured(f"{self._nothing()}; run `slipway up`, or give --home")
         return self.platform
+
+    def _nothing(self) -> str:
+        return f"there is no platform in {self.home or HOME_NAME + '/ here or above'}"
 
 
 _VARIABLES = {
@@ -117,11 +119,14 @@ _VARIABLES = {
 
 
 def find_home(given: Path | None = None) -> Path | None:
-    """The platform's folder: the given one, else SLIPWAY_HOME, else the nearest .slipway/ at or above this folder."""
+    """The platform's folder: the given one, else SLIPWAY_HOME, else the nearest .slipway/ at or above this folder.
+
+    Its real path, whatever links lead there: processes are known by it.
+    """
     if given is not None:
-        return given.absolute()
+        return given.resolve()
     if named := os.environ.get("SLIPWAY_HOME"):
-        return Path(named).absolute()
+        return Path(named).resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / HOME_NAME / "platform.json").is_file():

@@ -5,7 +5,9 @@ Three families, told apart by the exit code of the process, because that is what
 
 from __future__ import annotations
 
-__all__ = ["Misconfigured", "Rejected", "SlipwayError", "TryAgain"]
+import errno
+
+__all__ = ["Misconfigured", "Rejected", "SlipwayError", "TryAgain", "of_disk"]
 
 
 class SlipwayError(Exception):
@@ -30,3 +32,13 @@ class Misconfigured(SlipwayError):
     """A person must change a setting before any call can succeed (EX_CONFIG)."""
 
     exit_code = 78
+
+
+def of_disk(error: OSError) -> SlipwayError | None:
+    """What to tell people of a full disk or of one that may not be written; None for any other error."""
+    where = f"{error.filename or 'what this command writes to'}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TryAgain(f"{where}; make room there, then run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Misconfigured(f"{where}; give this account access there, or choose another place")
+    return None

@@ -6,6 +6,7 @@ Each command's module is imported only when that command runs, so `slipway statu
 from __future__ import annotations
 
 import importlib
+import io
 import keyword
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, of_disk
 
 __all__ = ["main"]
 
@@ -90,6 +91,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 usage, 65 refused, 75 try again, 78 settings, 130 Ctrl-C."""
     # Errors are one line on standard error, so that standard output stays fit for scripts.
     code: Any = 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal without our arrows and dashes shows ? for them.
+            stream.reconfigure(errors="replace")
     try:
         code = slipway.main(args=arguments, prog_name="slipway", standalone_mode=False) or 0
     except SlipwayError as error:
@@ -104,4 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader has gone (`slipway history | head`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if (told := of_disk(error)) is None:
+            raise
+        click.secho(f"slipway: {told}", fg="red", err=True)
+        code = told.exit_code
     sys.exit(code if isinstance(code, int) else 0)

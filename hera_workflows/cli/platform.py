@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -14,7 +15,11 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--project", type=_FOLDER, help="The folder with models/; else the nearest one here or above.")
+@click.option(
+    "--project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder with models/; else the nearest one here or above.",
+)
 @click.option(
     "--home", type=_FOLDER, help="Where repositories, keys, store and logs lie; else .slipway/ in the project."
 )
@@ -31,7 +36,7 @@ def up(given: Path | None, project: Path | None, home: Path | None, as_json: boo
         click.echo(json.dumps({**dataclasses.asdict(platform), "environments": environments}, default=str, indent=2))
         return
     click.echo("\nNow, in your project:")
-    click.echo(f"  git remote add slipway {platform.source_repo}")
+    click.echo(f"  git remote add slipway {shlex.quote(str(platform.source_repo))}")
     click.echo("  git push slipway main")
 
 

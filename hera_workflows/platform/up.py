@@ -53,7 +53,7 @@ def up(
     from gitops.environment_repo import read
     from gitops.seed import default_folder, seed
 
-    home = (home or project / HOME_NAME).absolute()
+    home = (home or project / HOME_NAME).resolve()
     began = time.monotonic()
     folder.make_folder(home)
     with lock(home / "up.lock", "slipway up or down", timeout=120):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, of_disk
 
 __all__ = ["run_step"]
 
@@ -30,3 +30,8 @@ def run_step(command: click.Command | Callable[[], None]) -> None:
         sys.exit(78)
     except click.exceptions.Abort:
         sys.exit(130)
+    except OSError as error:
+        if (told := of_disk(error)) is None:
+            raise
+        print(f"slipway: {told}", file=sys.stderr, flush=True)
+        sys.exit(told.exit_code)
