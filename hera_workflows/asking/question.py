@@ -40,9 +40,9 @@ def question(given: str, signature: Signature, golden: Golden, *, max_batch: int
 
     Raises Rejected, saying what is wanted, when it does not fit the signature.
     """
-    path = Path(given)
-    file = path if len(given) < 4096 and "\0" not in given and path.is_file() else None
-    if file is None and path.suffix.lower() in (*_PICTURES, ".npy", ".csv", ".json", ".txt"):
+    file = _file(given)
+    meant = Path(given).suffix.lower() in (*_PICTURES, ".npy", ".csv", ".json", ".txt") and " " not in given
+    if file is None and meant:
         raise Rejected(f"{given[:200]} is not there; give {wanted(signature)}")
     if file is not None and file.stat().st_size > _MAX_BYTES:
         raise Rejected(f"{file} is larger than {_MAX_BYTES >> 20} MiB; send a smaller one")
@@ -59,6 +59,13 @@ def question(given: str, signature: Signature, golden: Golden, *, max_batch: int
     if any(tensor.datatype == "BYTES" for tensor in signature.inputs):
         return Question(_text(content, signature))
     return Question(rows(content, signature, max_batch))
+
+
+def _file(given: str) -> Path | None:
+    try:
+        return Path(given) if Path(given).is_file() else None
+    except (OSError, ValueError):  # a sentence may be too long for a path, or hold what none may
+        return None
 
 
 def _read(file: Path) -> str:
