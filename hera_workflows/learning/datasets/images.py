@@ -192,7 +192,7 @@ def _descend(folder: Path) -> Path:
     """Archives often hold one folder with everything in it; files beside it, such as a licence, do not matter."""
     while True:
         folders = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith((".", "__"))]
-        if len(folders) != 1 or not any(child.is_dir() for child in folders[0].iterdir()):
+        if len(folders) != 1 or folders[0].name.lower() in _SPLITS or not any(c.is_dir() for c in folders[0].iterdir()):
             return folder
         folder = folders[0]
 
