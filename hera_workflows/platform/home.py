@@ -23,7 +23,7 @@ STOPPED = "stopped"
 _CONFIG = {
     "receive.advertisePushOptions": "true",  # git push -o nowait
     "receive.denyDeletes": "false",
-    "receive.denyNonFastForwards": "false",  # people may rewrite their branch; only the env repo says no
+    "receive.denyNonFastForwards": "false",  # people may rewrite their branches; only the env repo's main says no
     "core.logAllRefUpdates": "true",  # one reflog entry a push: the name of its workflow
     "uploadpack.allowFilter": "true",
     "uploadpack.allowAnySHA1InWant": "true",
@@ -42,6 +42,16 @@ def make_folder(home: Path) -> None:
         raise Misconfigured(f"{home} cannot be written ({error.strerror}); choose another folder with --home") from None
 
 
+# Decisions are not rewritten; the branch of a promotion that must be judged again is.
+_GUARD = f"""\
+#!/bin/sh
+[ "$1" = refs/heads/{BRANCH} ] && [ -n "$(printf %s "$2" | tr -d 0)" ] || exit 0
+git merge-base --is-ancestor "$2" "$3" && exit 0
+echo "slipway: {BRANCH} is the record of every decision and is not rewritten; git revert what was wrong" >&2
+exit 1
+"""
+
+
 def create(home: Path) -> None:
     """Fill the folder; what is there already stays. One process at a time, please."""
     from triton_repo.signing import generate_keys
@@ -52,8 +62,8 @@ def create(home: Path) -> None:
     if not secret.is_file():
         write(secret, secrets.token_hex(32).encode(), mode=0o600)
     generate_keys(home / "keys" / "signing.key", home / "keys" / "signing.pub")
-    _repository(home / "source.git", {})
-    _repository(home / "env.git", {"receive.denyNonFastForwards": "true"})
+    _repository(home / "source.git")
+    _repository(home / "env.git")
     _hooks(home)
 
 
@@ -83,12 +93,12 @@ def git(repository: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _repository(path: Path, config: dict[str, str]) -> None:
+def _repository(path: Path) -> None:
     if not (path / "HEAD").is_file():
         # Built beside its place and renamed: `git config` killed halfway leaves a lock file behind.
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         git(scratch, "init", "-q", "--bare", f"--initial-branch={BRANCH}", "--template=")
-        for name, value in {**_CONFIG, **config}.items():
+        for name, value in _CONFIG.items():
             git(scratch, "config", name, value)
         scratch.rename(path)
     for left in path.parent.glob(f".{path.name}.*"):
@@ -101,6 +111,7 @@ def _hooks(home: Path) -> None:
     scripts = {
         "source.git/hooks/pre-receive": "#!/bin/sh\n" + stopped,
         "source.git/hooks/post-receive": _script("hera_workflows.platform.event", home),
+        "env.git/hooks/update": _GUARD,
         "env.git/hooks/post-receive": _script("hera_workflows.platform.environment_event", home),
     }
     for name, content in scripts.items():

@@ -97,7 +97,7 @@ class Shop:
         """Where a model's release lies in the env repo's staging."""
         return f"envs/staging/{self.prefix}{name}"
 
-    def commit(self, change: Callable[[Path], object], message: str = "By hand") -> str:
+    def commit(self, change: Callable[[Path], object], message: str = "By hand", to: str = "main") -> str:
         """What a person does to the env repo: clone, change, commit, push; returns what git said."""
         clone = Path(tempfile.mkdtemp(dir=self.scratch))
         git = ["git", "-C", str(clone), "-c", "user.name=Ada", "-c", "user.email=ada@localhost"]
@@ -105,7 +105,7 @@ class Shop:
         change(clone)
         subprocess.run([*git, "add", "-A"], check=True)
         subprocess.run([*git, "commit", "--allow-empty", "-qm", message], check=True)
-        pushed = subprocess.run([*git, "push", "-q", "origin", "main"], check=True, capture_output=True, text=True)
+        pushed = subprocess.run([*git, "push", "-q", "origin", to], check=True, capture_output=True, text=True)
         return pushed.stderr
 
     def edit(self, content: str, name: str = "toy") -> str:

@@ -12,11 +12,14 @@ import threading
 import pytest
 from click.testing import CliRunner
 
+from gitops.approvals import open_request, reject, requests
+from gitops.environment_repo import read
 from hera_workflows.cli.platform import reconcile as reconcile_command
 from hera_workflows.platform.reconcile import reconcile
 from hera_workflows.platform.servers import running
 from hera_workflows.platform.up import down, up
 from slipway.errors import Misconfigured, Rejected, TryAgain
+from slipway.operation import Operation
 from slipway.version import ModelVersion, render_release_env
 from triton_repo.serving import POINTS
 
@@ -165,5 +168,20 @@ def test_history_that_was_rewritten_is_refused_by_the_env_repo(shop):
         capture_output=True,
         text=True,
     )
-    assert "[remote rejected]" in pushed.stderr
+    assert "main is the record of every decision and is not rewritten" in pushed.stderr
     assert shop.served() == {"toy": [1]}
+
+
+def test_a_request_that_somebody_pushed_onto_is_replaced_when_it_is_judged_again(shop):
+    version, url = shop.publish(), str(shop.platform.env_repo)
+    base = read(url).commit
+    operation = Operation(f"promote/{version.name}", "promote", "production", version, verdict="PASS")
+    request = open_request(url, version, operation, evidence=b"{}", base=base)
+    branch = f"HEAD:{request.branch}"
+    shop.commit(
+        lambda clone: subprocess.run(["git", "-C", str(clone), "checkout", "-q", request.head], check=True), to=branch
+    )
+    assert [r.changed for r in requests(url) if r.version == version] == [True]
+    again = Operation(f"promote/{version.name}/2", "promote", "production", version, verdict="PASS")
+    assert not open_request(url, version, again, evidence=b"{}", base=base).changed
+    reject(url, "production", version.name, by="Ada", reason="the end of the test")
