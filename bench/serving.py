@@ -4,8 +4,9 @@
     python bench/serving.py .slipway/workspace/*/cifar10
 
 FOLDER holds `train/` and `candidate/` of one run. Both ways use the CPUs of this machine and get the same full batches
-of the version's golden requests; ONNX Runtime the better of one caller with all threads and a caller for each CPU; the median of `--runs` runs counts. Also shown: the p99 of single
-requests from one client. The aim: at least 0.7 of ONNX Runtime's throughput at saturation.
+of the version's golden requests; ONNX Runtime gets them in the better of two ways, one caller with all threads or a
+caller for each CPU. The median of `--runs` runs counts. Also shown: the p99 of single requests from one client.
+The aim: at least 0.7 of ONNX Runtime's throughput at saturation.
 """
 
 from __future__ import annotations

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from example_yard import EXAMPLES, Shipped, Yard
 
+from slipway.errors import Rejected
 from slipway.verdict import Outcome
 
 
@@ -54,3 +58,40 @@ def test_the_line_passes_its_gates_on_a_real_triton(shipped: Shipped):
 def test_the_manifest_says_which_csv_was_read(shipped: Shipped):
     entry = shipped.manifest.data.sets["points"]
     assert (entry.url, entry.size) == ("points.csv", (EXAMPLES / "line" / "points.csv").stat().st_size)
+
+
+@pytest.mark.slow
+def test_check_looks_at_the_declared_data(yard: Yard, shipped: Shipped):
+    command = [sys.executable, "-m", "hera_workflows", "check", "models/line"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(yard.root / "cache")}
+    done = subprocess.run(command, cwd=yard.project, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_another_content_than_the_declared_one_is_refused_before_the_models_code_runs(yard: Yard, shipped: Shipped):
+    folder = yard.project / "models" / "line"
+    wrong, yaml = f"sha256:{'0' * 64}", folder / "model.yaml"
+    yaml.write_text(yaml.read_text().replace("format: csv", f"format: csv, digest: '{wrong}'"))
+    (folder / "model.py").write_text("raise SystemExit('people\\'s code ran')\n")
+    with pytest.raises(Rejected) as caught:
+        yard.ship("line", "push-2")
+    assert str(caught.value) == (
+        f"data.points: points.csv has {shipped.manifest.data.sets['points'].digest}, model.yaml says {wrong}; "
+        "look why it changed, then correct the digest or the url"
+    )
+
+
+@pytest.mark.slow
+def test_a_model_that_starts_from_a_champion_with_other_layers_is_refused(yard: Yard, shipped: Shipped):
+    folder = yard.project / "models" / "line"
+    for name in ("model.py", "model.yaml"):
+        (folder / name).write_text((EXAMPLES / "line" / name).read_text())
+    (folder / "model.yaml").write_text(
+        (folder / "model.yaml").read_text().replace("train:\n", "train:\n  from: champion\n")
+    )
+    (folder / "model.py").write_text(
+        (folder / "model.py").read_text().replace("nn.Linear(1, 1)", "nn.Sequential(nn.Linear(1, 1))")
+    )
+    with pytest.raises(Rejected, match="no layer agrees with line@1 in name and shape"):
+        yard.ship("line", "push-3")
