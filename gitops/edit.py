@@ -239,6 +239,6 @@ def _refusal(url: str, status: int, reason: str) -> SlipwayError:
     if status == 1:
         # git ends with 1 when the server answered and refused a ref, with 128 when there was no answer.
         return Misconfigured(
-            f"{url} refuses the push of main ({reason}); let slipway's account push there, and see that its disk has room"
+            f"{url} refuses the push ({reason}); let slipway's account push there, and see that its disk has room"
         )
     return TryAgain(f"{url} could not be pushed to ({reason}); try again")

@@ -55,10 +55,13 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         if "nowait" in options:
             continue
         try:
-            code = follow(process, log, offset, _show) or code
+            ended = follow(process, log, offset, _show)
         except KeyboardInterrupt:
             print(f"slipway: {name} goes on without you; `slipway logs {name}` follows it", flush=True)
             return 130
+        if ended < 0:
+            print(f"slipway: {name} was killed before its end; `slipway up` goes on with it", flush=True)
+        code = ended or code
     return code
 
 

@@ -103,7 +103,7 @@ def test_a_forced_push_while_editing_leads_to_a_decision_on_what_is_there_now(an
 def test_a_server_that_refuses_is_a_setting_to_change(anywhere: World):
     anywhere.hook("pre-receive", "exit 1")
     before = anywhere.main()
-    with pytest.raises(Misconfigured, match="refuses the push of main"):
+    with pytest.raises(Misconfigured, match="refuses the push"):
         anywhere.bump(1)
     assert anywhere.main() == before
 

@@ -218,6 +218,20 @@ def test_a_workflow_that_down_interrupted_goes_on_with_the_next_up(work, wait_un
     assert (unfinished(work.platform), work.runs()) == ([], [name])
 
 
+def test_the_pusher_is_told_of_a_workflow_that_was_killed_and_what_goes_on_with_it(work, wait_until, tmp_path):
+    work.model(tmp_path / "flag")
+    push = subprocess.Popen(
+        ["git", "-C", str(work.folder), "push", "slipway", "main"], stderr=subprocess.PIPE, text=True
+    )
+    home = work.platform.home
+    wait_until(lambda: any("training" in path.read_text() for path in home.glob("workflows/*/toy/train.log")), 60)
+    for process in belonging(home, "workflow"):
+        if "slipway-push" in process.cmdline():
+            process.kill()
+    _, said = push.communicate(timeout=60)
+    assert "was killed before its end; `slipway up` goes on with it" in said
+
+
 def test_a_push_whose_hook_was_killed_is_built_by_the_next_up(work, wait_until):
     hook = work.platform.source_repo / "hooks" / "post-receive"
     hook.write_text("#!/bin/sh\nkill -9 $$\n")
