@@ -3,7 +3,7 @@ SHELL := /bin/sh
 UV := scripts/uv
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint bench render cluster cluster-down test-cluster clean
+.PHONY: help setup demo demo-all test test-fast lint bench render cluster cluster-down test-cluster clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ setup: .venv/.synced  ## Install everything that is locked, and Prometheus.
 
 demo: setup  ## The main job: real pushes go the whole way to production (KEEP=1 leaves it running).
 	@$(PYTHON) -m hera_workflows.platform.demo
+
+demo-all: setup  ## Every example to production by one push: pictures, sentences, numbers.
+	@$(PYTHON) -m hera_workflows.platform.demo_all
 
 lint: .venv/.synced  ## Format, lint, types and floors.
 	@.venv/bin/ruff format --check .

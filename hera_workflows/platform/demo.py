@@ -14,7 +14,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -26,7 +26,7 @@ from hera_workflows.platform.up import down
 from hera_workflows.settings import HOME_NAME, Platform, Server, read_platform
 from slipway.errors import Misconfigured, Rejected, SlipwayError
 
-__all__ = ["main"]
+__all__ = ["AUTHOR", "Story", "main", "perform", "run_story"]
 
 MODEL = "digits"
 MARKER = ".slipway-demo"
@@ -115,7 +115,7 @@ class Story:
                 raise Misconfigured(f"{path} does not contain {old!r}; the demo needs its own example, install again")
             path.write_text(text.replace(old, new))
         self.run("git", "add", "-A")
-        self.run("git", *_AUTHOR, "commit", "-qm", message)
+        self.run("git", *AUTHOR, "commit", "-qm", message)
         return self.run("git", "push", "slipway", "main")
 
     @property
@@ -125,19 +125,19 @@ class Story:
         assert platform is not None
         return platform
 
-    def serves(self, environment: str, number: int | None) -> str:
+    def serves(self, environment: str, number: int | None, model: str = MODEL) -> str:
         """What an environment serves, as a line; raises Rejected unless it is that version, by git and by Triton."""
         rows = json.loads(self.slipway("status", "--json"))["rows"]
-        found = [row for row in rows if (row["environment"], row["model"]) == (environment, MODEL)]
+        found = [row for row in rows if (row["environment"], row["model"]) == (environment, model)]
         seen = (found[0]["version"], found[0]["served"]) if found else (None, [])
         if seen != (number, [number] if number else []):
             raise Rejected(
-                f"{environment} should serve {MODEL}@{number}, but git and Triton say {seen}; see {self.log}"
+                f"{environment} should serve {model}@{number}, but git and Triton say {seen}; see {self.log}"
             )
-        return f"{environment} serves {MODEL}@{number} ({found[0]['verdict']})" if found else f"{environment}: nothing"
+        return f"{environment} serves {model}@{number} ({found[0]['verdict']})" if found else f"{environment}: nothing"
 
 
-_AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@localhost")
+AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@localhost")
 
 
 def tell(story: Story) -> None:
@@ -259,10 +259,8 @@ def stop(folder: Path) -> None:
         down(home)
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
-def main(as_json: bool) -> None:
-    """Tell the whole story with real pushes, then stop everything unless KEEP=1."""
+def perform(tell: Callable[[Story], None], ending: Callable[[Story], str], as_json: bool) -> None:
+    """Tell a story in DEMO_HOME (./.demo), then stop everything unless KEEP=1."""
     folder = Path(os.environ.get("DEMO_HOME") or ".demo").absolute()
     prepare(folder)
     story = Story(folder, as_json)
@@ -282,17 +280,29 @@ def main(as_json: bool) -> None:
             stop(folder)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
+def run_story(command: click.Command) -> None:
+    """Run a story's command; however it ends, nothing of it keeps running and the last line says why."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        main(standalone_mode=False)
+        command.main(standalone_mode=False)
     except SlipwayError as error:
         click.secho(f"\nslipway: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("\nslipway: stopped; everything of the demo is down", err=True)
         sys.exit(130)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
+def main(as_json: bool) -> None:
+    """Tell the whole story with real pushes, then stop everything unless KEEP=1."""
+    perform(tell, ending, as_json)
+
+
+if __name__ == "__main__":
+    run_story(main)
