@@ -14,7 +14,7 @@ from slipway.errors import Rejected
 from slipway.spec import ModelSpec
 from slipway.threshold import Threshold
 
-__all__ = ["ModelSpec", "read_spec", "schema", "spec_problems"]
+__all__ = ["ModelSpec", "read_spec", "schema"]
 
 
 def read_spec(content: bytes | str, where: str) -> ModelSpec:
@@ -26,11 +26,6 @@ def read_spec(content: bytes | str, where: str) -> ModelSpec:
     if spec is None or problems:
         raise Rejected("\n".join(problem.at(where) for problem in problems))
     return spec
-
-
-def spec_problems(content: bytes | str) -> list[Problem]:
-    """Everything wrong with `content`, in the order of the text; empty when it is a good model.yaml."""
-    return _read(content)[1]
 
 
 def schema() -> dict[str, Any]:

@@ -17,7 +17,6 @@ __all__ = [
     "Digest",
     "EnvironmentName",
     "ModelName",
-    "VersionNumber",
     "check_commit",
     "check_digest",
     "check_environment",
@@ -36,7 +35,6 @@ ModelName = Annotated[str, StringConstraints(pattern=MODEL)]
 EnvironmentName = Annotated[str, StringConstraints(pattern=ENVIRONMENT)]
 Digest = Annotated[str, StringConstraints(pattern=DIGEST)]
 Commit = Annotated[str, StringConstraints(pattern=COMMIT)]
-VersionNumber = Annotated[int, "1 <= number < 10**18"]
 
 
 def _check(pattern: str, text: str, what: str, rule: str) -> str:

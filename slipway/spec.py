@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -17,7 +16,6 @@ __all__ = ["ChampionGate", "DataSource", "Gates", "ModelSpec", "Promotion", "Sca
 Scalar = bool | int | float | str
 # A Kubernetes quantity: 500m, 2, 4Gi.
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
-_METRIC = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class _Section(BaseModel):

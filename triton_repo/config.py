@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +18,6 @@ __all__ = [
     "numpy_type",
     "read_signature",
     "render_config",
-    "served_numbers",
     "signature_of",
 ]
 
@@ -138,17 +136,6 @@ def render_config(
 
 def _datatype(pb: Any, tensor: Tensor) -> int:
     return int(pb.DataType.Value("TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"))
-
-
-def served_numbers(config: str) -> Sequence[int]:
-    """The versions that a config.pbtxt tells Triton to serve; raises Rejected when it is not one of ours."""
-    from google.protobuf import text_format
-    from tritonclient.grpc import model_config_pb2 as pb
-
-    try:
-        return tuple(text_format.Parse(config, pb.ModelConfig()).version_policy.specific.versions)
-    except text_format.ParseError as error:
-        raise Rejected(f"config.pbtxt cannot be read ({error}); publish the version again") from None
 
 
 def read_signature(config: str) -> Signature:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Any, Protocol
 
 from hera_workflows.local.result import Event, NodeResult, WorkflowResult
@@ -146,8 +146,3 @@ def _result(node: NodeResult) -> str:
 
 def _message(node: NodeResult) -> str:
     return printable(node.message) if node.failed else ""
-
-
-def local_now() -> datetime:
-    """The time of day here."""
-    return datetime.now().astimezone()
