@@ -7,11 +7,10 @@ from datetime import datetime
 
 from gitops.edit import Done, Edit, Tip, edit
 from gitops.environment_repo import Snapshot
+from gitops.evidence import evidence_at
 from gitops.history import Event, history, reverted
-from gitops.layout import evidence_path, hold_path, render
+from gitops.layout import hold_path, render
 from gitops.release import files_of, paths_of, snapshot_of
-from gitops.remote import opened
-from gitops.tree import list_files, read_blobs
 from slipway.environments import Hold
 from slipway.errors import Rejected
 from slipway.names import check_model
@@ -93,7 +92,8 @@ def rollback(
             )
             return Edit(files, render_message(f"Hold {current} in {environment}", operation, reason))
         released = next(e.commit for e in past if e.released and e.after == target)
-        proof = evidence if evidence is not None else _evidence_at(url, released, environment, model)
+        place = (released, environment, model)
+        proof = evidence if evidence is not None else evidence_at(url, [place]).get(place)
         files = files_of(tip, environment, target, proof) | files
         operation = Operation(
             id=operation_id,
@@ -143,12 +143,3 @@ def _last_good(
             f"see `slipway history {environment} {current.name}`"
         )
     return None
-
-
-def _evidence_at(url: str, commit: str, environment: str, model: str) -> bytes | None:
-    path = evidence_path(environment, model)
-    with opened(url) as remote:
-        remote.fetch_commits([commit])
-        remote.prefetch(commit, [path])
-        blobs = read_blobs(remote.git, (e.oid for e in list_files(remote.git, commit, [path]) if not e.oddity))
-    return next(iter(blobs.values()), None)
