@@ -69,7 +69,8 @@ def run(
 ) -> int:
     """Run TEMPLATE (a file, or slipway-push, slipway-promote, slipway-gc) on this machine.
 
-    After a kill the same command goes on: steps that have finished are not run twice.
+    After a kill or a failure the same command goes on: steps that have finished are not run twice. With --name alone
+    the parameters are those that the run began with.
     """
     from hera_workflows.local.check import workflow_parameters
     from hera_workflows.local.progress import summary
@@ -83,8 +84,8 @@ def run(
     found = settings(given)
     path = _template(template)
     manifest, content = load(path)
-    values = {**_known(manifest, found), **_pairs(parameters, "-p")}
     root = root or (found.home or Path.cwd() / ".slipway") / "workflows"
+    values = {**_known(manifest, found), **_before(root, name), **_pairs(parameters, "-p")}
     name = name or name_for(root, identify(manifest, content, workflow_parameters(manifest, values)))
     began = time.monotonic()
     with _progress(name, follow) as progress:
@@ -123,6 +124,14 @@ def logs(given: Path | None, name: str | None, step: str | None, follow: bool, r
         return
     for text in follow_logs(find_run(root, name), step, follow=follow):
         click.echo(text, nl=False)
+
+
+def _before(root: Path, name: str | None) -> dict[str, str]:
+    """The parameters that the run of that name began with; none for a new one."""
+    from hera_workflows.local.runs import find_runs
+
+    begun = [run.past.identity for run in find_runs(root) if run.name == name] if name else []
+    return dict(begun[0]["parameters"]) if begun and begun[0] is not None else {}
 
 
 def _template(text: str) -> Path:

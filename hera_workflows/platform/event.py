@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hera_workflows.platform.pushes import parse_push, push_log, start_workflow, workflow_name
 from hera_workflows.settings import read_platform
-from slipway.errors import Misconfigured, SlipwayError
+from slipway.errors import Misconfigured, SlipwayError, TryAgain
 
 __all__ = ["follow", "main"]
 
@@ -61,6 +61,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
             return 130
         if ended < 0:
             print(f"slipway: {name} was killed before its end; `slipway up` goes on with it", flush=True)
+        if ended in (TryAgain.exit_code, Misconfigured.exit_code):
+            # The same push again would say "Everything up-to-date".
+            print(f"slipway: once that is mended, `slipway run slipway-push --name {name}` goes on", flush=True)
         code = ended or code
     return code
 

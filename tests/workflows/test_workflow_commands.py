@@ -62,6 +62,20 @@ def normalised(text: str) -> str:
     return re.sub(r"logs in .*/root/", "logs in ROOT/", text)
 
 
+def test_a_run_goes_on_by_its_name_alone(bench: Bench) -> None:
+    story = manifest(
+        step(
+            "main",
+            "import os, sys; sys.exit(0 if os.path.exists(sys.argv[1] + '/mended') else 78)",
+            "{{workflow.parameters.what}}",
+        ),
+        arguments={"parameters": [{"name": "what"}]},
+    )
+    assert run(bench, story, "--name", "push-1", "-p", "what=digits").returncode == 78
+    (bench.folder / "workspace" / "mended").touch()
+    assert run(bench, story, "--name", "push-1").returncode == 0
+
+
 def test_a_run_prints_a_line_for_each_event_and_a_table(bench: Bench) -> None:
     done = run(bench, STORY, "--name", "push-1", "--follow")
     expected = GOLDEN / "run.txt"
