@@ -29,10 +29,10 @@ lint: .venv/.synced  ## Format, lint, types and floors.
 	@.venv/bin/lint-imports --no-cache
 
 test: setup lint  ## Everything that must hold: lint, types, floors and every test.
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-fast: setup  ## The tests that take less than a few seconds each.
-	@.venv/bin/pytest -m "not slow"
+	@.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 bench: setup  ## The figures of docs/performance.md, each against its named alternative.
 	@$(PYTHON) -m bench

@@ -5,31 +5,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import click
 
 from hera_workflows.packaged import packaged
 from hera_workflows.platform.clients import ask_grpc, ask_http, busy, picture
-from hera_workflows.platform.home import clean_environment, git
-from hera_workflows.platform.up import down
-from hera_workflows.settings import HOME_NAME, Platform, Server, read_platform
-from slipway.errors import Misconfigured, Rejected, SlipwayError
+from hera_workflows.platform.home import git
+from hera_workflows.platform.story import Story, perform, run_story
+from hera_workflows.settings import Server
+from slipway.errors import Misconfigured, Rejected
 
-__all__ = ["AUTHOR", "Story", "main", "perform", "run_story"]
+__all__ = ["main"]
 
 MODEL = "digits"
-MARKER = ".slipway-demo"
 CLIENTS = 32
 
 # What the data scientist changes before each push: (file, what stands there, what will).
@@ -58,88 +48,6 @@ BRITTLE = [
 ]
 
 
-class Story:
-    """One line a step, with its duration; everything that commands print goes into a log."""
-
-    def __init__(self, folder: Path, as_json: bool) -> None:
-        self.project, self.log, self.as_json = folder / "project", folder / "demo.log", as_json
-        self.home = self.project / HOME_NAME
-        self.began = time.monotonic()
-
-    @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[list[str]]:
-        """Announce a step; what the block appends to the list is shown beside its duration."""
-        began, found = time.monotonic(), list[str]()
-        live = sys.stdout.isatty() and not self.as_json
-        if live:
-            click.echo(f"         {title} …", nl=False)
-        yield found
-        seconds = time.monotonic() - began
-        if self.as_json:
-            click.echo(json.dumps({"step": title, "seconds": round(seconds, 1), "found": found}))
-            return
-        click.echo(("\r\x1b[K" if live else "") + click.style(f"{seconds:6.1f} s ", fg="cyan") + title)
-        for line in found:
-            click.echo(textwrap.fill(line, 110, initial_indent=" " * 10, subsequent_indent=" " * 12))
-
-    def run(self, *command: str, fails: int | None = None) -> str:
-        """The output of a command in the project; raises Rejected, with its last lines, when it goes wrong."""
-        done = subprocess.run(
-            command,
-            cwd=self.project,
-            env={**clean_environment(), "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        with self.log.open("a") as log:
-            log.write(f"$ {' '.join(command)}\n{done.stdout}\n")
-        if done.returncode != (fails or 0):
-            last = "\n".join(done.stdout.strip().splitlines()[-12:])
-            raise Rejected(f"{' '.join(command)} ended with {done.returncode}; see {self.log}\n{last}")
-        return done.stdout
-
-    def slipway(self, *arguments: str, fails: int | None = None) -> str:
-        """The output of a slipway command."""
-        return self.run(sys.executable, "-m", "hera_workflows", *arguments, fails=fails)
-
-    def push(self, changes: list[tuple[str, str, str]], message: str) -> str:
-        """Change files, commit, push; what the pusher reads."""
-        for name, old, new in changes:
-            path = self.project / "models" / MODEL / name
-            text = path.read_text()
-            if old not in text:
-                raise Misconfigured(f"{path} does not contain {old!r}; the demo needs its own example, install again")
-            path.write_text(text.replace(old, new))
-        self.run("git", "add", "-A")
-        self.run("git", *AUTHOR, "commit", "-qm", message)
-        return self.run("git", "push", "slipway", "main")
-
-    @property
-    def platform(self) -> Platform:
-        """The platform that `slipway up` started."""
-        platform = read_platform(self.home)
-        assert platform is not None
-        return platform
-
-    def serves(self, environment: str, number: int | None, model: str = MODEL) -> str:
-        """What an environment serves, as a line; raises Rejected unless it is that version, by git and by Triton."""
-        rows = json.loads(self.slipway("status", "--json"))["rows"]
-        found = [row for row in rows if (row["environment"], row["model"]) == (environment, model)]
-        seen = (found[0]["version"], found[0]["served"]) if found else (None, [])
-        if seen != (number, [number] if number else []):
-            raise Rejected(
-                f"{environment} should serve {model}@{number}, but git and Triton say {seen}; see {self.log}"
-            )
-        return f"{environment} serves {model}@{number} ({found[0]['verdict']})" if found else f"{environment}: nothing"
-
-
-AUTHOR = ("-c", "user.name=Ada", "-c", "user.email=ada@localhost")
-
-
 def tell(story: Story) -> None:
     """The story; raises Rejected as soon as something is not as it should be."""
     with story.step("a project: the digits model, in git"):
@@ -156,8 +64,8 @@ def tell(story: Story) -> None:
 
 def _first(story: Story) -> None:
     with story.step("git push: a first model is trained, validated, published and served in staging") as found:
-        story.push(FIRST, "Recognize handwritten digits")
-        found.append(story.serves("staging", 1))
+        _push(story, FIRST, "Recognize handwritten digits")
+        found.append(story.serves("staging", MODEL, 1))
     with story.step("slipway promote --wait: its golden requests are replayed in staging, and it passes") as found:
         found += _promote(story)
     _approve(story, 1)
@@ -174,8 +82,8 @@ def _first(story: Story) -> None:
 
 def _better(story: Story) -> None:
     with story.step("git push: a better model, trained longer") as found:
-        story.push(BETTER, "Train longer")
-        found.append(story.serves("staging", 2))
+        _push(story, BETTER, "Train longer")
+        found.append(story.serves("staging", MODEL, 2))
     with story.step(f"slipway promote --wait, with {CLIENTS} clients on staging") as found:
         found += _promote(story)
     _approve(story, 2)
@@ -183,21 +91,32 @@ def _better(story: Story) -> None:
 
 def _worse(story: Story) -> None:
     with story.step("git push: a worse model is refused by its gates") as found:
-        said = story.push(WORSE, "Learn more carefully")
+        said = _push(story, WORSE, "Learn more carefully")
         found += [f"refused: {line}" for line in _refusals(said)[:1]]
-        found.append(story.serves("staging", 2))
+        found.append(story.serves("staging", MODEL, 2))
 
 
 def _brittle(story: Story) -> None:
     with story.step(
         "git push: an accurate model passes every gate, for the test split has no overexposed picture"
     ) as found:
-        story.push(BRITTLE, "Learn what each level of ink is worth")
-        found.append(story.serves("staging", 3))
+        _push(story, BRITTLE, "Learn what each level of ink is worth")
+        found.append(story.serves("staging", MODEL, 3))
     with story.step("slipway promote --wait: it fails on its clients' pictures, and is rolled back") as found:
         _promote(story)
         found += [note["text"] for note in json.loads(story.slipway("status", "--json"))["notes"]]
-        found += [story.serves("staging", 2), story.serves("production", 2)]
+        found += [story.serves("staging", MODEL, 2), story.serves("production", MODEL, 2)]
+
+
+def _push(story: Story, changes: list[tuple[str, str, str]], message: str) -> str:
+    """Change the model's files and push; what the pusher reads."""
+    for name, old, new in changes:
+        path = story.project / "models" / MODEL / name
+        text = path.read_text()
+        if old not in text:
+            raise Misconfigured(f"{path} does not contain {old!r}; the demo needs its own example, install again")
+        path.write_text(text.replace(old, new))
+    return story.push(message)
 
 
 def _promote(story: Story) -> list[str]:
@@ -210,7 +129,7 @@ def _promote(story: Story) -> list[str]:
 def _approve(story: Story, number: int) -> None:
     with story.step("slipway approve: the judged commit is merged, production serves it") as found:
         story.slipway("approve", "production", MODEL, "--by", "Grace", "--yes")
-        found.append(story.serves("production", number))
+        found.append(story.serves("production", MODEL, number))
 
 
 def _server(story: Story, environment: str) -> Server:
@@ -237,64 +156,6 @@ def ending(story: Story) -> str:
     ]
     log = git(platform.env_repo, "log", "--first-parent", "--format=  %h  %an  %s", "main", "--", "envs/production")
     return "\n".join([*lines, "production in git:", log.rstrip(), ""])
-
-
-def prepare(folder: Path) -> None:
-    """An empty folder for the demo; an earlier demo's is stopped and removed, anything else is left alone."""
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / MARKER).is_file():
-            raise Misconfigured(f"DEMO_HOME {folder} is not empty and not a demo's; choose another folder")
-        stop(folder)
-        shutil.rmtree(folder)
-    (folder / "project").mkdir(parents=True)
-    (folder / MARKER).touch()
-    # It lies inside somebody's checkout by default.
-    (folder / ".gitignore").write_text("*\n")
-
-
-def stop(folder: Path) -> None:
-    """Stop everything that an earlier or this demo started."""
-    home = folder / "project" / HOME_NAME
-    if home.is_dir():
-        down(home)
-
-
-def perform(tell: Callable[[Story], None], ending: Callable[[Story], str], as_json: bool) -> None:
-    """Tell a story in DEMO_HOME (./.demo), then stop everything unless KEEP=1."""
-    folder = Path(os.environ.get("DEMO_HOME") or ".demo").absolute()
-    prepare(folder)
-    story = Story(folder, as_json)
-    keep = os.environ.get("KEEP", "") not in ("", "0")
-    try:
-        tell(story)
-        if not as_json:
-            click.echo(ending(story))
-            click.echo(f"the whole story took {time.monotonic() - story.began:.0f} s")
-            if keep:
-                click.echo(f"everything still runs; stop it with `slipway --home {story.home} down`")
-    except BaseException:
-        keep = False
-        raise
-    finally:
-        if not keep:
-            stop(folder)
-
-
-def run_story(command: click.Command) -> None:
-    """Run a story's command; however it ends, nothing of it keeps running and the last line says why."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        command.main(standalone_mode=False)
-    except SlipwayError as error:
-        click.secho(f"\nslipway: {error}", fg="red", err=True)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nslipway: stopped; everything of the demo is down", err=True)
-        sys.exit(130)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 @click.command()

@@ -12,7 +12,7 @@ import sys
 import click
 
 from hera_workflows.packaged import packaged
-from hera_workflows.platform.demo import AUTHOR, Story, perform, run_story
+from hera_workflows.platform.story import Story, perform, run_story
 
 __all__ = ["main"]
 
@@ -32,20 +32,18 @@ def tell(story: Story) -> None:
             if (folder / "make_data.py").is_file():
                 story.run(sys.executable, str(folder / "make_data.py"))
         story.run("git", "init", "-q", "--initial-branch=main")
-        story.run("git", "add", "-A")
-        story.run("git", *AUTHOR, "commit", "-qm", "Bring pictures, sentences and numbers")
     with story.step("slipway up: repositories, a Triton for staging and one for production, Prometheus"):
         story.slipway("up")
         story.run("git", "remote", "add", "slipway", str(story.home / "source.git"))
     with story.step("git push: each is trained, validated, published and served in staging") as found:
-        story.run("git", "push", "slipway", "main")
-        found += [story.serves("staging", 1, name) for name in names]
+        story.push("Bring pictures, sentences and numbers")
+        found += [story.serves("staging", name, 1) for name in names]
     with story.step("slipway promote --wait: golden requests are replayed in staging, and they pass"):
         story.slipway("promote", "--wait", "5m")
     with story.step("slipway approve: the judged commits are merged, production serves them") as found:
         for name in names:
             story.slipway("approve", "production", name, "--by", "Grace", "--yes")
-        found += [story.serves("production", 1, name) for name in names]
+        found += [story.serves("production", name, 1) for name in names]
 
 
 def ending(story: Story) -> str:

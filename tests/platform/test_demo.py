@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hera_workflows.platform.demo import prepare
 from hera_workflows.platform.processes import belonging
+from hera_workflows.platform.story import prepare
 from slipway.errors import Misconfigured
 
 DEMO = [sys.executable, "-m", "hera_workflows.platform.demo", "--json"]
