@@ -262,8 +262,12 @@ def test_a_store_of_an_unknown_kind_is_a_setting_to_change() -> None:
         open_store("gopher://models")
 
 
-def test_a_store_in_memory_publishes_and_reads_the_same(candidate: Path, keys: Keys, tmp_path: Path) -> None:
-    store = open_store(f"memory://{tmp_path.name}-store")
+@pytest.mark.parametrize("scheme", ["file://", "memory://"])
+def test_every_kind_of_store_publishes_and_reads_the_same(
+    candidate: Path, keys: Keys, tmp_path: Path, scheme: str
+) -> None:
+    (tmp_path / "kinds").mkdir()
+    store = open_store(f"{scheme}{tmp_path}/kinds")
     version = publish_it(store, candidate, keys)
     assert publish_it(store, candidate, keys) == version
     assert publish_it(store, candidate, keys, "op-2").number == 2
