@@ -107,11 +107,16 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except BrokenPipeError:
-        # The reader has gone (`slipway history | head`); Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # the reader has gone: `slipway history | head`
     except OSError as error:
         if (told := of_disk(error)) is None:
             raise
+        _forget_output()
         click.secho(f"slipway: {told}", fg="red", err=True)
         code = told.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _forget_output() -> None:
+    """Let nobody write what is left in the buffer: Python would fail again at exit, with its own words and code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -136,8 +136,13 @@ def download(archive: str, sha256: str, kept: Path) -> Path:
         if seen != sha256:
             raise Misconfigured(f"{archive} has sha256 {seen}, not {sha256}; install Prometheus and put it on PATH")
         with tarfile.open(fetched) as tar:
-            tar.extract(f"{RELEASE}/prometheus", scratch, filter="data")
-        (Path(scratch) / RELEASE / "prometheus").replace(kept)
+            program = tar.extractfile(f"{RELEASE}/prometheus")
+            if program is None:
+                raise Misconfigured(f"{archive} holds no program; install Prometheus and put it on PATH")
+            with program, (unpacked := Path(scratch) / "prometheus").open("wb") as file:
+                shutil.copyfileobj(program, file)
+        unpacked.chmod(0o755)
+        unpacked.replace(kept)
     return kept
 
 
