@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from slipway.errors import Misconfigured, Rejected
+from triton_repo.runtime.text_pipeline import TEXT_JSON, TextPipeline
 
 __all__ = ["START_JSON", "WEIGHTS", "Start", "WarmStart", "read_start"]
 
@@ -33,18 +34,19 @@ class WarmStart:
     """The champion's weights on disk, and how many of them training took."""
 
     def __init__(self, start: Start, folder: Path) -> None:
-        self.start, self._weights = start, folder / WEIGHTS
+        self.start, self._weights, self._text = start, folder / WEIGHTS, folder / TEXT_JSON
         self.taken = self.of = 0
 
     def put_into(self, module: Any, *, copy: bool = True) -> None:
         """Copy every tensor whose name and shape agree; `copy` false only counts, for a training that is resumed.
 
+        Of a tagger with another vocabulary, what it learned of single tokens stays behind: its rows are other words.
         Raises Rejected when not one agrees.
         """
         import torch
         from safetensors import SafetensorError, safe_open
 
-        own = module.state_dict()
+        own = self._comparable(module)
         try:
             with safe_open(str(self._weights), framework="pt") as stored:
                 names = [n for n in stored.keys() if n in own and list(own[n].shape) == stored.get_slice(n).get_shape()]  # noqa: SIM118
@@ -59,9 +61,24 @@ class WarmStart:
                 f"train.from is champion, but no layer agrees with {self.start.version} in name and shape; "
                 "write `from: scratch`, or keep the layers' names"
             )
-        self.taken, self.of = self.taken + len(names), self.of + len(own)
+        count = len(module.state_dict())
+        self.taken, self.of = self.taken + len(names), self.of + count
         if copy:
-            print(f"training starts from {self.start.version}: {len(names)} of {len(own)} tensors", flush=True)
+            print(f"training starts from {self.start.version}: {len(names)} of {count} tensors", flush=True)
+
+    def _comparable(self, module: Any) -> dict[str, Any]:
+        """The module's tensors, without those that have a row for each token of another vocabulary."""
+        own: dict[str, Any] = module.state_dict()
+        vocabulary = getattr(module, "vocabulary", None)
+        if vocabulary is None or not self._text.is_file():
+            return own
+        try:
+            theirs = TextPipeline.read(self._text).vocabulary
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Rejected(f"{TEXT_JSON} of {self.start.version} cannot be read ({error}); start a new run") from None
+        if theirs == tuple(vocabulary):
+            return own
+        return {name: tensor for name, tensor in own.items() if len(vocabulary) not in tensor.shape}
 
     def record(self) -> dict[str, Any]:
         """What the manifest says of it; raises Rejected when training took nothing."""

@@ -35,6 +35,7 @@ def copy_champion(model: str, folder: Path, store_url: str, env_repo: str) -> St
     """
     from gitops.environment_repo import read
     from triton_repo.hashing import copy_and_hash
+    from triton_repo.runtime.text_pipeline import TEXT_JSON
     from triton_repo.store import find, open_store
 
     final = folder / "start"
@@ -49,11 +50,13 @@ def copy_champion(model: str, folder: Path, store_url: str, env_repo: str) -> St
     if version is not None:
         store = open_store(store_url)
         manifest = find(store, model, version.number, version.digest)
-        with store.open(model, version.number, WEIGHTS) as source, (staging / WEIGHTS).open("wb") as sink:
-            if copy_and_hash(source, sink) != manifest.files.get(WEIGHTS):
-                raise Rejected(
-                    f"{WEIGHTS} of {version} is not the file that was published; run `slipway verify {version}`"
-                )
+        text = f"{version.number}/{TEXT_JSON}"
+        for path in [WEIGHTS, *([text] if text in manifest.files else [])]:
+            with store.open(model, version.number, path) as source, (staging / Path(path).name).open("wb") as sink:
+                if copy_and_hash(source, sink) != manifest.files.get(path):
+                    raise Rejected(
+                        f"{path} of {version} is not the file that was published; run `slipway verify {version}`"
+                    )
         found = Start(version=str(version), digest=version.digest)
     (staging / START_JSON).write_text(found.model_dump_json())
     staging.rename(final)
