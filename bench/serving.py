@@ -1,5 +1,6 @@
 """What does serving cost: the real Triton over gRPC against ONNX Runtime called directly in one process?
 
+    python bench/serving.py                       # the five of `make demo-all`
     python bench/serving.py FOLDER…               # candidate folders, as validate leaves them
     python bench/serving.py .slipway/workspace/*/cifar10
 
@@ -87,8 +88,12 @@ def main(folders: tuple[Path, ...], requests: int, runs: int) -> None:
     """Print samples a second and p99 of both ways for each FOLDER."""
     from hera_workflows.learning.trained import read_trained
 
+    # What `make demo-all` leaves behind.
+    folders = folders or tuple(p.parent for p in sorted(Path(".demo/project/.slipway/workspace").glob("*/*/candidate")))
     if not folders:
-        click.echo("give the folders of runs, such as .slipway/workspace/*/digits; nothing was measured")
+        raise click.UsageError(
+            "no run is here; run `make demo-all` first, or give folders: .slipway/workspace/*/digits"
+        )
     for folder in folders:
         spec = read_trained(folder / "train").spec
         results: dict[str, list[tuple[float, float]]] = {"direct": [], "triton": []}
