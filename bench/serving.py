@@ -96,6 +96,9 @@ def main(folders: tuple[Path, ...], requests: int, runs: int) -> None:
         )
     for folder in folders:
         spec = read_trained(folder / "train").spec
+        if (folder / "candidate" / "model" / "text.json").is_file():
+            click.echo(f"{spec.name:<12} takes text, which ONNX Runtime alone does not: not measured")
+            continue
         results: dict[str, list[tuple[float, float]]] = {"direct": [], "triton": []}
         for _ in range(runs):
             results["direct"].append(direct(folder / "candidate", spec.serving.max_batch, requests))
