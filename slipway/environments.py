@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from slipway.names import EnvironmentName, ModelName
+from slipway.names import Digest, EnvironmentName, ModelName
+from slipway.version import ModelVersion
 
 __all__ = ["Environment", "Environments", "Freeze", "Hold"]
 
@@ -34,9 +35,26 @@ class Hold(_Value):
     environment: EnvironmentName
     model: ModelName
     number: Annotated[int, Field(ge=1)]
-    digest: str
+    digest: Digest
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
     since: AwareDatetime
+
+    @classmethod
+    def of(cls, version: ModelVersion, environment: str, reason: str, since: datetime) -> Hold:
+        """A hold on `version`; a reason that is too long is cut."""
+        return cls(
+            environment=environment,
+            model=version.name,
+            number=version.number,
+            digest=version.digest,
+            reason=reason[:1000],
+            since=since,
+        )
+
+    @property
+    def version(self) -> ModelVersion:
+        """What is held."""
+        return ModelVersion(self.model, self.number, self.digest)
 
 
 class Environment(_Value):

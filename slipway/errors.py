@@ -6,8 +6,12 @@ Three families, told apart by the exit code of the process, because that is what
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
-__all__ = ["Misconfigured", "Rejected", "SlipwayError", "TryAgain", "of_disk"]
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+__all__ = ["Misconfigured", "Rejected", "SlipwayError", "TryAgain", "first_problem", "of_disk"]
 
 
 class SlipwayError(Exception):
@@ -32,6 +36,13 @@ class Misconfigured(SlipwayError):
     """A person must change a setting before any call can succeed (EX_CONFIG)."""
 
     exit_code = 78
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that a pydantic model refuses: `place.in.it: what`."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "content"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def of_disk(error: OSError) -> SlipwayError | None:

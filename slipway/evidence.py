@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from slipway.errors import Rejected
+from slipway.errors import Rejected, first_problem
 from slipway.judge import Judgement, judge
 from slipway.manifest import Manifest, MetricValue
 from slipway.names import Commit, Digest, EnvironmentName, ModelName
 from slipway.observation import Observation
 from slipway.spec import Promotion
-from slipway.verdict import Check, Outcome, Verdict, worst
+from slipway.verdict import Check, Outcome, Verdict, outcome, worst
 from slipway.version import ModelVersion
 
 __all__ = [
@@ -28,8 +28,6 @@ __all__ = [
     "promotion_evidence",
     "recompute",
     "render_evidence",
-    "summarize",
-    "validation_outcome",
 ]
 
 
@@ -97,7 +95,7 @@ def _named(version: ModelVersion) -> VersionName:
     return VersionName(name=version.name, number=version.number, digest=version.digest)
 
 
-def summarize(manifest: Manifest) -> ValidationSummary:
+def _summarize(manifest: Manifest) -> ValidationSummary:
     """The part of a manifest that says how validation went."""
     validation = manifest.validation
     return ValidationSummary(
@@ -119,7 +117,7 @@ def bump_evidence(version: ModelVersion, manifest: Manifest, environment: str, *
         version=_named(version),
         source_commit=manifest.source_commit,
         run=run or manifest.run,
-        validation=summarize(manifest),
+        validation=_summarize(manifest),
     )
     return render_evidence(evidence)
 
@@ -149,7 +147,7 @@ def promotion_evidence(
         verdict=judgement.verdict,
         reason=judgement.reason,
         checks=list(judgement.checks),
-        validation=summarize(manifest),
+        validation=_summarize(manifest),
     )
 
 
@@ -164,9 +162,7 @@ def parse_evidence(content: bytes, where: str = "evidence.json") -> ValidationEv
     try:
         return _EVIDENCE.validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "content"
-        raise Rejected(f"{where}: {place}: {first['msg']}; revert the commit that edited it") from None
+        raise Rejected(f"{where}: {first_problem(error)}; revert the commit that edited it") from None
 
 
 def recompute(evidence: ValidationEvidence | ServedEvidence) -> Judgement:
@@ -187,12 +183,4 @@ def agrees(evidence: ValidationEvidence | ServedEvidence) -> bool:
             tuple(evidence.checks),
             evidence.reason,
         )
-    return validation_outcome(again.checks) is evidence.validation.outcome
-
-
-def validation_outcome(checks: tuple[Check, ...]) -> Outcome:
-    """What validation's checks add up to: one FAIL fails, anything else but PASS leaves it INCONCLUSIVE."""
-    verdict = worst(checks)
-    if verdict is Verdict.FAIL:
-        return Outcome.FAIL
-    return Outcome.PASS if verdict is Verdict.PASS else Outcome.INCONCLUSIVE
+    return outcome(again.checks) is evidence.validation.outcome

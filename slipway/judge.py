@@ -9,6 +9,7 @@ from datetime import datetime
 from slipway.duration import format_duration
 from slipway.observation import Observation
 from slipway.spec import Promotion
+from slipway.text import one_line
 from slipway.threshold import Threshold
 from slipway.verdict import Check, Verdict, worst
 
@@ -36,9 +37,8 @@ def judge(observation: Observation, policy: Promotion, now: datetime) -> Judgeme
     only when `policy.min_requests` were served. Absent numbers are NO_DATA; failed measurements are ERROR.
     """
     ready = _ready(observation)
-    checks = [Check(name="measurement", verdict=Verdict.ERROR, reason=_line(error)) for error in observation.errors] + [
-        ready
-    ]
+    checks = [Check(name="measurement", verdict=Verdict.ERROR, reason=one_line(error)) for error in observation.errors]
+    checks.append(ready)
     served = [_soak(observation, policy, now), _requests(observation, policy), _errors(observation, policy)]
     if policy.p95_ms is not None:
         served.append(_latency(observation, policy, policy.p95_ms))
@@ -91,7 +91,8 @@ def _ready(seen: Observation) -> Check:
         return Check(name="ready", verdict=verdict, reason=reason)
 
     if seen.reconciled is False:
-        return answer(Verdict.INSUFFICIENT_DATA, "not ready yet: the servers do not serve this version so far")
+        why = one_line(seen.waits_for or "the servers do not serve this version so far")
+        return answer(Verdict.INSUFFICIENT_DATA, f"not ready yet: {why}")
     if not seen.replicas or seen.ready_replicas is None:
         return answer(Verdict.NO_DATA, "no replica was seen")
     if seen.ready_replicas < seen.replicas:
@@ -151,8 +152,11 @@ def _ratio(name: str, failures: int, requests: int, limit: Threshold, needed: in
         verdict = Verdict.PASS
     else:
         verdict = Verdict.INSUFFICIENT_DATA
-        more = math.ceil(failures / limit.value) - requests
-        reason += f", but that may be chance: {more:,} more without an error would settle it"
+        more = failures / limit.value - requests
+        reason += ", but that may be chance"
+        # A limit may be so small that no number of requests would do.
+        if 0 < more < 10**12:
+            reason += f": {math.ceil(more):,} more without an error would settle it"
     return Check(name=name, verdict=verdict, value=ratio, threshold=str(limit), reason=reason)
 
 
@@ -182,7 +186,3 @@ def _replay(seen: Observation, policy: Promotion) -> Check:
 
 def _count(requests: float) -> str:
     return f"{requests:,.0f} request{'' if requests == 1 else 's'}"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from slipway.errors import Rejected
-from slipway.names import Commit, ModelName
+from slipway.errors import Rejected, first_problem
+from slipway.names import Commit, Digest, ModelName
 from slipway.spec import ModelSpec
 from slipway.verdict import Check, Outcome
-from slipway.version import ModelVersion
 
 __all__ = [
     "DataSetEntry",
@@ -22,6 +21,7 @@ __all__ = [
     "Manifest",
     "MetricValue",
     "Validation",
+    "manifest_digest",
     "parse_manifest",
     "render_manifest",
 ]
@@ -54,14 +54,14 @@ class DataSetEntry(_Value):
 
     url: str
     format: str
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]  # of the file, or of a folder's list of files
+    digest: Digest  # of the file, or of a folder's list of files
     size: Annotated[int, Field(ge=0)]  # bytes, as fetched
 
 
 class DataSummary(_Value):
     """What the model learned from and was judged on."""
 
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]  # over every array of every split
+    digest: Digest  # over every array of every split
     counts: dict[str, int]  # samples by split
     classes: dict[str, int] = Field(default_factory=dict)  # test samples by class
     classes_by_split: dict[str, dict[str, int]] = Field(default_factory=dict)
@@ -100,10 +100,6 @@ class Manifest(_Value):
     tools: dict[str, str]  # "torch": "2.15.0"
     files: dict[str, FileEntry]  # POSIX path inside the bundle -> entry; manifest.json and manifest.sig excluded
 
-    def version(self) -> ModelVersion:
-        """The version that this manifest describes."""
-        return ModelVersion(self.name, self.number, manifest_digest(render_manifest(self)))
-
 
 def render_manifest(manifest: Manifest) -> bytes:
     """The canonical bytes of a manifest: sorted keys, two spaces, a final newline."""
@@ -120,6 +116,4 @@ def parse_manifest(content: bytes, where: str = "manifest.json") -> Manifest:
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "content"
-        raise Rejected(f"{where}: {place}: {first['msg']}; fetch the version again or choose another") from None
+        raise Rejected(f"{where}: {first_problem(error)}; fetch the version again or choose another") from None

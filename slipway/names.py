@@ -40,7 +40,8 @@ Commit = Annotated[str, StringConstraints(pattern=COMMIT)]
 def _check(pattern: str, text: str, what: str, rule: str) -> str:
     # re.ASCII and fullmatch: "$" alone would let a trailing newline through.
     if not isinstance(text, str) or not re.fullmatch(pattern.strip("^$"), text, re.ASCII):
-        shown = repr(text if len(str(text)) <= 80 else str(text)[:77] + "...")
+        # ascii, not repr: a look-alike shown as it is would read like the very name that is asked for.
+        shown = ascii(text if len(str(text)) <= 80 else str(text)[:77] + "...")
         raise Rejected(f"{shown} is not {what}; {rule}")
     return text
 

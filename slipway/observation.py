@@ -22,6 +22,7 @@ class Replay(_Value):
 
     sent: Annotated[int, Field(ge=0)]
     failed: Annotated[int, Field(ge=0)]  # no answer, or an error
+    late: Annotated[int, Field(ge=0)] = 0  # of failed: nothing came within the time limit
     mismatched: Annotated[int, Field(ge=0)]  # an answer outside the tolerance
     p95_ms: Count | None = None
 
@@ -39,6 +40,7 @@ class Observation(_Value):
     observed_at: AwareDatetime
     window_seconds: Count  # the stretch of time that the counts cover
     reconciled: bool | None  # the servers were told to serve exactly this version
+    waits_for: str | None = None  # what the platform has yet to do for that; None: nothing, or it cannot tell
     replicas: Annotated[int, Field(ge=0)] | None  # servers that should serve it
     ready_replicas: Annotated[int, Field(ge=0)] | None  # servers in which this version is READY
     ready_since: AwareDatetime | None  # READY in every replica since then

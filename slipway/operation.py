@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
 from slipway.errors import Rejected
 from slipway.names import check_commit, check_digest, check_environment, check_model, check_number
@@ -13,7 +13,7 @@ from slipway.version import ModelVersion
 __all__ = ["Action", "Operation", "parse_message", "render_message"]
 
 Action = Literal["bump", "promote", "rollback", "retire", "hold", "release-hold", "freeze", "unfreeze", "seed"]
-_ACTIONS = ("bump", "promote", "rollback", "retire", "hold", "release-hold", "freeze", "unfreeze", "seed")
+_ACTIONS: tuple[Action, ...] = get_args(Action)
 _TRAILER = re.compile(r"([A-Z][A-Za-z-]{1,40}): (.*)")
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}"
 
@@ -83,7 +83,7 @@ def render_message(subject: str, operation: Operation, body: str = "") -> str:
 def parse_message(message: str) -> Operation | None:
     """The operation that a commit message records; None for a person's commit.
 
-    Raises Rejected when the last paragraph claims to be ours (it has an Operation-Id) but does not parse.
+    Raises Rejected when the last paragraph claims to be ours (it is trailers, with an Operation-Id) but does not parse.
     """
     paragraphs = message.rstrip("\n").split("\n\n")
     lines = paragraphs[-1].split("\n") if len(paragraphs) > 1 else []

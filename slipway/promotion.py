@@ -65,6 +65,7 @@ class Target:
     freeze: Freeze | None  # that covers now
     left: bool  # a person took this version out, and nobody has let it in again
     request_open: bool  # for exactly this version
+    page: str | None = None  # of the request on the forge, where people decide; None: there is no forge
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,12 @@ def _forward(now: Situation, target: Target) -> Step:
     if not target.request_open:
         return Open(target.environment, now.judgement.reason)
     if now.validation is not Outcome.PASS:
-        return Nothing(
-            f"validation was {now.validation}, so a person decides: "
-            f"`slipway approve {target.environment} {now.version.name}`"
-        )
+        return Nothing(f"validation was {now.validation}, so a person decides: {_asked(now.version, target)}")
     # An environment that accepts direct releases asks for no approval, whatever the model's policy is elsewhere.
     if target.accepts == "direct" or now.policy.approval == "automatic":
         return Merge(target.environment, now.judgement.reason)
-    return Nothing(f"waits for approval: `slipway approve {target.environment} {now.version.name}`")
+    return Nothing(f"waits for approval: {_asked(now.version, target)}")
+
+
+def _asked(version: ModelVersion, target: Target) -> str:
+    return target.page or f"`slipway approve {target.environment} {version.name}`"

@@ -5,34 +5,97 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from slipway.duration import Duration
+from slipway.duration import Duration, format_duration
 from slipway.names import Digest, ModelName
+from slipway.quantity import Quantity, Size
 from slipway.threshold import Bound, Threshold, parse_threshold
 
-__all__ = ["ChampionGate", "DataSource", "Gates", "ModelSpec", "Promotion", "Scalar", "Serving", "SliceGate", "Train"]
+__all__ = [
+    "ChampionGate",
+    "DataSource",
+    "Gates",
+    "ModelSpec",
+    "NodeSelector",
+    "Promotion",
+    "Scalar",
+    "Serving",
+    "SliceGate",
+    "Toleration",
+    "Train",
+]
 
 Scalar = bool | int | float | str
-# A Kubernetes quantity: 500m, 2, 4Gi.
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,3})?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+# Kubernetes' labels; taints have the same keys and values.
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LabelKey = Annotated[
+    str, StringConstraints(pattern=rf"^([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}$", max_length=317)
+]
+_LabelValue = Annotated[str, StringConstraints(pattern=rf"^({_NAME})?$")]
+NodeSelector = Annotated[dict[_LabelKey, _LabelValue], Field(max_length=32)]
+
+
+def _upper(limit: Threshold) -> Threshold:
+    if limit.comparison != "<=":
+        raise ValueError(f'"{limit}" would ask for bad service; write "<= {limit.value:g}"')
+    return limit
+
+
+def _share(limit: Threshold) -> Threshold:
+    if not 0 <= limit.value <= 1:
+        raise ValueError(f'"{limit}" is no share of the requests; write one from 0 to 1, such as "<= 0.001"')
+    return limit
+
+
+def _time(limit: Threshold) -> Threshold:
+    if limit.value <= 0:
+        raise ValueError(f'"{limit}" leaves an answer no time; write milliseconds above 0, such as "<= 50"')
+    return limit
+
+
+def _training(limit: timedelta) -> timedelta:
+    if not timedelta(seconds=1) <= limit <= timedelta(days=30):
+        raise ValueError(f"{format_duration(limit)} is no limit for a training; write one from 1s to 30d, such as 6h")
+    return limit
+
+
+def _written(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": r"^\s*<=\s*\S+\s*$", "examples": [example]})
+
+
+# What service may cost at most: the share of requests that fail, and milliseconds.
+_Share = Annotated[Bound, AfterValidator(_upper), AfterValidator(_share), _written("<= 0.001")]
+_Milliseconds = Annotated[Bound, AfterValidator(_upper), AfterValidator(_time), _written("<= 50")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=False, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=False, serialize_by_alias=True, allow_inf_nan=False
+    )
 
 
 class DataSource(_Section):
     """One data set: where it lies, how it is read, and the one content that is meant."""
 
-    # Any fsspec URL: https, s3, gs, file, …; a path is a file beside model.yaml, or absolute.
+    # Any URL of fsspec whose package the training image has: https, file, …; a path is a file beside model.yaml, or
+    # absolute.
     url: Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[!-~]+$")]
     format: Literal["image-folder", "cifar-python", "csv", "conll", "files"]
     # Of the file, or of a folder's list of files. A file beside model.yaml is pinned by the commit and needs none.
     digest: Digest | None = None
     redirects: list[Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}$")]] = Field(default_factory=list)
     skip: list[str] = Field(default_factory=list)  # files inside that are known to be broken
-    max_size: Quantity = "20Gi"  # of what is downloaded, and of what it unpacks to
+    max_size: Size = "20Gi"  # of what is downloaded, and of what it unpacks to
 
     @field_validator("url")
     @classmethod
@@ -44,15 +107,32 @@ class DataSource(_Section):
         return value
 
 
+class Toleration(_Section):
+    """A taint that the training pod does not mind, as Kubernetes has it."""
+
+    key: _LabelKey
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: _LabelValue = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None  # every effect when left out
+
+    @model_validator(mode="after")
+    def _no_value_for_exists(self) -> Toleration:
+        if self.operator == "Exists" and self.value:
+            raise ValueError(f"operator Exists takes no value, and {self.value!r} is given; remove one of them")
+        return self
+
+
 class Train(_Section):
     """How the model is trained and what the training pod needs."""
 
     start: Literal["scratch", "champion"] = Field("scratch", alias="from")  # which weights training begins with
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
     cpu: Quantity = "1"
-    memory: Quantity = "2Gi"
-    ephemeral_storage: Quantity = "2Gi"
-    timeout: Duration = timedelta(hours=1)
+    memory: Size = "2Gi"
+    ephemeral_storage: Size = "2Gi"
+    node_selector: NodeSelector = Field(default_factory=dict)  # labels of the nodes that it may run on
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default_factory=list)
+    timeout: Annotated[Duration, AfterValidator(_training)] = timedelta(hours=1)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     params: dict[str, Scalar] = Field(default_factory=dict)
 
@@ -102,7 +182,7 @@ class Serving(_Section):
     max_queue_delay_us: Annotated[int, Field(ge=0, le=10_000_000)] = 500
     instances: Annotated[int, Field(ge=1, le=64)] = 1
     tolerance: Annotated[float, Field(gt=0, le=0.1)] = 1e-4  # largest absolute difference from PyTorch's answers
-    p95_ms: Bound | None = None
+    p95_ms: _Milliseconds | None = None
 
 
 class Promotion(_Section):
@@ -110,18 +190,11 @@ class Promotion(_Section):
 
     min_requests: Annotated[int, Field(ge=1)] = 500
     soak: Duration = timedelta(minutes=10)
-    error_ratio: Bound = Threshold("<=", 0.001)
-    p95_ms: Bound | None = None
+    error_ratio: _Share = Threshold("<=", 0.001)
+    p95_ms: _Milliseconds | None = None
     replay: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     approval: Literal["pull-request", "automatic"] = "pull-request"
     rollback: Literal["automatic", "off"] = "automatic"
-
-    @field_validator("error_ratio", "p95_ms")
-    @classmethod
-    def _upper_limit(cls, value: Threshold | None) -> Threshold | None:
-        if value is not None and value.comparison != "<=":
-            raise ValueError(f'"{value}" would ask for bad service; write "<= {value.value:g}"')
-        return value
 
 
 class ModelSpec(_Section):

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Check", "Outcome", "Verdict", "worst"]
+__all__ = ["Check", "Outcome", "Verdict", "outcome", "worst"]
 
 
 class Verdict(StrEnum):
@@ -48,3 +48,11 @@ def worst(checks: Iterable[Check]) -> Verdict:
     """The verdict of all checks together; no checks at all is NO_DATA, never PASS."""
     seen = {check.verdict for check in checks}
     return next((verdict for verdict in _ORDER if verdict in seen), Verdict.NO_DATA)
+
+
+def outcome(checks: Iterable[Check]) -> Outcome:
+    """What validation's checks add up to: one FAIL fails, anything else but PASS leaves it INCONCLUSIVE."""
+    verdict = worst(checks)
+    if verdict is Verdict.FAIL:
+        return Outcome.FAIL
+    return Outcome.PASS if verdict is Verdict.PASS else Outcome.INCONCLUSIVE

@@ -1,12 +1,14 @@
-"""What people are told of a disk that cannot be written."""
+"""What people are told of a disk that cannot be written, and of a value that a model refuses."""
 
 from __future__ import annotations
 
 import errno
 
 import pytest
+from pydantic import ValidationError
 
-from slipway.errors import Misconfigured, TryAgain, of_disk
+from slipway.environments import Environments
+from slipway.errors import Misconfigured, TryAgain, first_problem, of_disk
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,10 @@ def test_it_names_the_file_and_what_to_do():
 
 def test_any_other_error_is_a_defect_and_not_explained_away():
     assert of_disk(OSError(errno.EBADF, "Bad file descriptor")) is None
+
+
+def test_a_refusal_in_our_own_words_has_none_of_pydantics_before_it():
+    listed = [{"name": "a", "accepts": "direct"}, {"name": "b", "accepts": "direct", "after": "c"}]
+    with pytest.raises(ValidationError) as caught:
+        Environments.model_validate({"environments": listed})
+    assert first_problem(caught.value).startswith("content: environment b comes after c, which is not listed above it")

@@ -58,6 +58,11 @@ def test_the_refusal_of_a_long_name_stays_one_short_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_refusal_of_a_look_alike_shows_which_letter_it_is() -> None:
+    with pytest.raises(Rejected, match=r"^'d\\u0456gits' is not a model name"):
+        check_model("dіgits")  # a Cyrillic і
+
+
 @given(st.text())
 def test_every_accepted_model_name_is_safe_as_a_path_segment_and_as_a_refname(text: str) -> None:
     try:

@@ -53,8 +53,36 @@ def test_a_slice_gate_has_a_short_form() -> None:
     assert gate.min_samples == 30
 
 
+def test_nodes_are_chosen_as_in_kubernetes() -> None:
+    taint = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    train = {"node_selector": {"cloud.google.com/gke-accelerator": "nvidia-l4"}, "tolerations": [taint]}
+    found = ModelSpec.model_validate({"name": "digits", "task": "regression", "train": train}).train
+    assert found.node_selector == train["node_selector"]
+    assert found.tolerations[0].model_dump() == {**taint, "value": ""}
+
+
+def test_a_toleration_of_any_value_has_none() -> None:
+    train = {"tolerations": [{"key": "gpu", "operator": "Exists", "value": "l4"}]}
+    with pytest.raises(ValidationError, match="Exists takes no value, and 'l4' is given"):
+        ModelSpec.model_validate({"name": "digits", "task": "regression", "train": train})
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_margin_is_an_ordinary_number(number: float) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        ModelSpec.model_validate({"name": "a", "task": "regression", "gates": {"champion": {"margin": number}}})
+
+
 @pytest.mark.parametrize(
-    "section", [{"trian": {}}, {"train": {"gpu": 1}}, {"promotion": {"soak": "soon"}}, {"train": {"gpus": -1}}]
+    "section",
+    [
+        {"trian": {}},
+        {"train": {"gpu": 1}},
+        {"promotion": {"soak": "soon"}},
+        {"train": {"gpus": -1}},
+        {"train": {"memory": "500m"}},
+        {"data": {"train": {"url": "train.csv", "format": "csv", "max_size": "500m"}}},
+    ],
 )
 def test_a_typo_or_an_impossible_value_is_an_error(section: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
