@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slipway.errors import Rejected, TryAgain
 from slipway.names import check_model, check_number
+from triton_repo.tensors import tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,8 @@ def ask(
     from tritonclient.utils import InferenceServerException
 
     where = f"{model}@{number} at {address}"
-    check_model(model), check_number(number)
+    check_model(model)
+    check_number(number)
     try:
         return (
             _grpc(address, model, number, inputs, timeout_s)
@@ -61,7 +63,7 @@ def _grpc(
     import tritonclient.grpc as triton
 
     with triton.InferenceServerClient(address) as client:
-        result = client.infer(model, _tensors(triton, inputs), str(number), client_timeout=timeout_s)
+        result = client.infer(model, tensors(triton, inputs), str(number), client_timeout=timeout_s)
         return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
 
 
@@ -71,16 +73,5 @@ def _http(
     import tritonclient.http as triton
 
     with triton.InferenceServerClient(address, connection_timeout=timeout_s, network_timeout=timeout_s) as client:
-        result = client.infer(model, _tensors(triton, inputs), str(number))
+        result = client.infer(model, tensors(triton, inputs), str(number))
         return {output["name"]: result.as_numpy(output["name"]) for output in result.get_response()["outputs"]}
-
-
-def _tensors(triton: Any, inputs: dict[str, NDArray[Any]]) -> list[Any]:
-    from tritonclient.utils import np_to_triton_dtype
-
-    tensors = []
-    for name, array in inputs.items():
-        text = array.dtype.kind in "SO"
-        tensor = triton.InferInput(name, list(array.shape), "BYTES" if text else np_to_triton_dtype(array.dtype))
-        tensors.append(tensor.set_data_from_numpy(array.astype(object) if text else array))
-    return tensors

@@ -1,7 +1,8 @@
 """How does a validated candidate become an immutable, signed version in the store?
 
-Files are copied and hashed in one pass next to their final place, the manifest is written last, everything is synced,
-and one rename makes the version visible. A version is never overwritten. Every step may be killed and run again.
+In a folder, files are copied and hashed in one pass next to their final place, everything is synced, and one rename
+makes the version visible. A bucket has no rename: there the manifest, created exclusively and last, does (see
+`triton_repo.objects`). A version is never overwritten. Every step may be killed and run again.
 """
 
 from __future__ import annotations
@@ -18,23 +19,33 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from slipway.errors import Misconfigured, Rejected
-from slipway.manifest import DataSummary, FileEntry, Manifest, Validation, manifest_digest, render_manifest
+from slipway.errors import Misconfigured, Rejected, first_problem
+from slipway.manifest import (
+    DataSummary,
+    FileEntry,
+    Manifest,
+    Validation,
+    manifest_digest,
+    parse_manifest,
+    render_manifest,
+)
 from slipway.spec import ModelSpec
 from slipway.version import ModelVersion
-from triton_repo import signing
+from triton_repo import objects, signing
 from triton_repo.config import Signature, render_config, signature_of
 from triton_repo.golden import load_golden
-from triton_repo.hashing import copy_and_hash
-from triton_repo.numbers import claim_number, create_exclusively
+from triton_repo.hashing import copy_and_hash, entry_of
+from triton_repo.numbers import claim_number
 from triton_repo.runtime import Backend
 from triton_repo.staging import place, staged, sync_tree
-from triton_repo.store import ModelStore, check_file, store_errors
+from triton_repo.store import ModelStore, check_file
+from triton_repo.store_errors import store_errors
 
-__all__ = ["POINTS", "Draft", "candidate_files", "publish"]
+__all__ = ["BUCKET_POINTS", "POINTS", "Draft", "candidate_files", "publish"]
 
-# Where a test may kill publish; each is named for what has just been done.
+# Where a test may kill publish, in a folder and in a bucket; each is named for what has just been done.
 POINTS = ("claimed", "staged", "copied", "signed", "written", "synced", "placed")
+BUCKET_POINTS = ("claimed", "hashed", "signed", "settled", "uploaded", "written", "placed")
 _RESERVED = ("manifest.json", "manifest.sig", "config.pbtxt")
 
 
@@ -59,9 +70,7 @@ class Draft:
         try:
             return Manifest(number=number, files=files, **fields)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise Rejected(f"the manifest of {self.name[:80]!r} would be wrong: {place}: {first['msg']}") from None
+            raise Rejected(f"the manifest of {self.name[:80]!r} would be wrong: {first_problem(error)}") from None
 
 
 def candidate_files(folder: Path) -> list[str]:
@@ -111,47 +120,103 @@ def publish(
         raise Misconfigured(f"the signing key {signing_key} does not exist; `slipway up` makes one, or mount yours")
     number = claim_number(store, draft.name, draft.operation_id)
     at("claimed")
-    with store_errors(f"{draft.name}@{number} in {store.url}"), _destination(store, draft, number) as target:
-        if number in store.versions(draft.name):
-            return _already(store, draft, number, folder, paths)
+    work = _Work(store, draft, number, folder, paths, signing_key, signature)
+    with store_errors(f"{draft.name}@{number} in {store.url}"):
+        return _into_folder(work, at) if store.local else _into_bucket(work, at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One version that is being published."""
+
+    store: ModelStore
+    draft: Draft
+    number: int
+    folder: Path  # the candidate
+    paths: list[str]  # its files
+    key: Path
+    signature: Signature | None
+
+    def published(self) -> bool:
+        return self.number in self.store.versions(self.draft.name)
+
+    def seal(self, files: dict[str, FileEntry]) -> tuple[bytes, bytes, bytes]:
+        """config.pbtxt, which joins `files`, then manifest.json and manifest.sig."""
+        _refuse_unseen(self.draft, self.paths, files, self.number)
+        golden = load_golden(self.folder / "golden.npz")
+        backend: Backend = "python" if "model/model.py" in self.paths else "onnxruntime"
+        shape = self.signature or signature_of(golden)
+        config = render_config(self.draft.name, self.number, shape, self.draft.spec.serving, backend, golden).encode()
+        files["config.pbtxt"] = entry_of(config)
+        manifest = render_manifest(self.draft.manifest(self.number, files))
+        return config, manifest, signing.sign(manifest, self.key)
+
+    def hashed(self) -> dict[str, FileEntry]:
+        """Every file of the candidate by its place in the bundle."""
+        files = {}
+        for path in self.paths:
+            with _open_source(self.folder / path) as source:
+                files[_inside(path, self.number)] = copy_and_hash(source)
+        return files
+
+    def version(self, old: Manifest, content: bytes, files: dict[str, FileEntry]) -> ModelVersion:
+        """The version that the store has, or has settled on; raises Rejected if it would be another one now."""
+        if self.draft.manifest(self.number, files).model_copy(update={"created": old.created}) != old:
+            raise Rejected(
+                f"{old.name}@{old.number} was published by {self.draft.operation_id} with other content; "
+                "a version never changes, so start a new run"
+            )
+        return ModelVersion(old.name, old.number, manifest_digest(content))
+
+
+def _into_folder(work: _Work, at: Callable[[str], None]) -> ModelVersion:
+    store, name, number = work.store, work.draft.name, work.number
+    own = hashlib.sha256(work.draft.operation_id.encode()).hexdigest()[:32]
+    with staged(Path(store.path(".staging")), own) as target:
+        if work.published():
+            return _already(work)
         at("staged")
         files = {}
-        for path in paths:
-            with _open_source(folder / path) as source, _create(store, f"{target}/{_inside(path, number)}") as sink:
+        for path in work.paths:
+            place_in = target / _inside(path, number)
+            place_in.parent.mkdir(parents=True, exist_ok=True)
+            with _open_source(work.folder / path) as source, open(place_in, "xb", buffering=0) as sink:
                 files[_inside(path, number)] = copy_and_hash(source, sink)
-        _refuse_unseen(draft, paths, files, number)
         at("copied")
-        golden = load_golden(folder / "golden.npz")
-        backend: Backend = "python" if "model/model.py" in paths else "onnxruntime"
-        shape = signature or signature_of(golden)
-        config = render_config(draft.name, number, shape, draft.spec.serving, backend, golden).encode()
-        files["config.pbtxt"] = FileEntry(size=len(config), sha256=hashlib.sha256(config).hexdigest())
-        manifest = render_manifest(draft.manifest(number, files))
-        signed = signing.sign(manifest, signing_key)
+        config, manifest, signed = work.seal(files)
         at("signed")
-        store.fs.pipe_file(f"{target}/config.pbtxt", config)
-        store.fs.pipe_file(f"{target}/manifest.sig", signed)
-        if not create_exclusively(store, f"{target}/manifest.json", manifest):
-            return _already(store, draft, number, folder, paths)
+        for file, content in (("config.pbtxt", config), ("manifest.sig", signed), ("manifest.json", manifest)):
+            (target / file).write_bytes(content)
         at("written")
-        if store.local:
-            sync_tree(Path(target))
-            at("synced")
-            place(Path(target), Path(store.path(draft.name, str(number))))
+        sync_tree(target)
+        at("synced")
+        place(target, Path(store.path(name, str(number))))
         at("placed")
-    return ModelVersion(draft.name, number, manifest_digest(manifest))
+    return ModelVersion(name, number, manifest_digest(manifest))
 
 
-@contextmanager
-def _destination(store: ModelStore, draft: Draft, number: int) -> Iterator[str]:
-    if not store.local:
-        # The seam for s3 and gs: no rename there, so files go to their final place and the manifest, created
-        # exclusively and last, makes them a version.
-        yield store.path(draft.name, str(number))
-        return
-    name = hashlib.sha256(draft.operation_id.encode()).hexdigest()[:32]
-    with staged(Path(store.path(".staging")), name) as folder:
-        yield str(folder)
+def _into_bucket(work: _Work, at: Callable[[str], None]) -> ModelVersion:
+    store, name, number = work.store, work.draft.name, work.number
+    if work.published():
+        return _already(work)
+    files = work.hashed()
+    at("hashed")
+    config, manifest, signed = work.seal(files)
+    at("signed")
+    manifest, signed = objects.settle(store, name, number, manifest, signed)
+    version = work.version(parse_manifest(manifest), manifest, files)
+    at("settled")
+    for path in work.paths:
+        inside = _inside(path, number)
+        with _open_source(work.folder / path) as source:
+            objects.upload(store, source, store.path(name, str(number), inside), files[inside])
+    store.fs.pipe_file(store.path(name, str(number), "config.pbtxt"), config)
+    at("uploaded")
+    store.fs.pipe_file(store.path(name, str(number), "manifest.sig"), signed)
+    at("written")
+    objects.complete(store, name, number, files, manifest)
+    at("placed")
+    return version
 
 
 def _inside(path: str, number: int) -> str:
@@ -168,13 +233,6 @@ def _open_source(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _create(store: ModelStore, path: str) -> Any:
-    if not store.local:
-        return store.fs.open(path, "wb")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return open(path, "xb", buffering=0)
-
-
 def _refuse_unseen(draft: Draft, paths: list[str], files: dict[str, FileEntry], number: int) -> None:
     """Only what the serving gate served is published: every file under model/, and whatever else it has seen."""
     seen = draft.validation.files
@@ -185,17 +243,8 @@ def _refuse_unseen(draft: Draft, paths: list[str], files: dict[str, FileEntry], 
             raise Rejected(f"{path} of the candidate is not the file that validation served; validate again")
 
 
-def _already(store: ModelStore, draft: Draft, number: int, folder: Path, paths: list[str]) -> ModelVersion:
-    """The version that this operation published before; raises Rejected if it would be another one now."""
-    old = store.manifest(draft.name, number)
-    files = {}
-    for path in paths:
-        with _open_source(folder / path) as source:
-            files[_inside(path, number)] = copy_and_hash(source)
-    files["config.pbtxt"] = old.files["config.pbtxt"]  # follows from the others
-    if draft.manifest(number, files).model_copy(update={"created": old.created}) != old:
-        raise Rejected(
-            f"{draft.name}@{number} was published by {draft.operation_id} with other content; "
-            "a version never changes, so start a new run"
-        )
-    return store.version(draft.name, number)
+def _already(work: _Work) -> ModelVersion:
+    content = work.store.manifest_bytes(work.draft.name, work.number)
+    old = work.store.manifest(work.draft.name, work.number)
+    # config.pbtxt follows from the others.
+    return work.version(old, content, work.hashed() | {"config.pbtxt": old.files["config.pbtxt"]})

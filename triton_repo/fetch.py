@@ -6,14 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from slipway.errors import Rejected
-from slipway.manifest import Manifest
+from slipway.manifest import FileEntry, Manifest
 from slipway.version import ModelVersion
 from triton_repo import signing
-from triton_repo.hashing import copy_and_hash
+from triton_repo.hashing import copy_and_hash, entry_of
 from triton_repo.staging import place, remove_tree, sync_tree
-from triton_repo.store import ModelStore, check_file, store_errors
+from triton_repo.store import ModelStore, check_file
+from triton_repo.store_errors import store_errors
 
-__all__ = ["check", "fetch"]
+__all__ = ["check", "copy_published", "fetch", "read_published"]
 
 _UNLISTED = {"manifest.json", "manifest.sig"}
 
@@ -36,7 +37,9 @@ def check(store: ModelStore, version: ModelVersion, *, verify_key: Path | None) 
     """Read every byte of a version and raise Rejected unless digest, signature and all files are right."""
     manifest, _ = _trusted(store, version, verify_key)
     for path in sorted(manifest.files):
-        _copy(store, version, manifest, path, None)
+        with store.open(manifest.name, manifest.number, path) as source, store_errors(f"{version} in {store.url}"):
+            entry = copy_and_hash(source)
+        _check(store, manifest, path, entry)
     return manifest
 
 
@@ -65,7 +68,7 @@ def fetch(
         partial.mkdir(parents=True)
     try:
         for path in sorted(filter(only, manifest.files)):
-            _copy(store, version, manifest, path, partial / check_file(path))
+            copy_published(store, manifest, path, partial / check_file(path))
         with store_errors(str(destination)):
             (partial / "manifest.sig").write_bytes(store.read(version.name, version.number, "manifest.sig"))
             (partial / "manifest.json").write_bytes(content)
@@ -76,14 +79,24 @@ def fetch(
     return manifest
 
 
-def _copy(store: ModelStore, version: ModelVersion, manifest: Manifest, path: str, target: Path | None) -> None:
-    where = f"{version} in {store.url}"
-    with store.open(version.name, version.number, path) as source, store_errors(str(target or where)):
-        if target is None:
-            entry = copy_and_hash(source)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb", buffering=0) as sink:
-                entry = copy_and_hash(source, sink)
-    if entry != manifest.files[path]:
+def copy_published(store: ModelStore, manifest: Manifest, path: str, target: Path) -> None:
+    """Copy one file of a version to a new file; raises Rejected when it is not the one that the manifest lists."""
+    where = f"{manifest.name}@{manifest.number} in {store.url} to {target}"
+    with store.open(manifest.name, manifest.number, path) as source, store_errors(where):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb", buffering=0) as sink:
+            entry = copy_and_hash(source, sink)
+    _check(store, manifest, path, entry)
+
+
+def read_published(store: ModelStore, manifest: Manifest, path: str) -> bytes:
+    """The content of one small file of a version; raises Rejected when it is not the one that the manifest lists."""
+    content = store.read(manifest.name, manifest.number, path)
+    _check(store, manifest, path, entry_of(content))
+    return content
+
+
+def _check(store: ModelStore, manifest: Manifest, path: str, found: FileEntry) -> None:
+    if found != manifest.files.get(path):
+        where = f"{manifest.name}@{manifest.number} in {store.url}"
         raise Rejected(f"{where}: {path} is not the file that was published; do not serve it, publish it again")

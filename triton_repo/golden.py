@@ -64,7 +64,11 @@ def load_golden(source: Path | bytes) -> Golden:
         with np.load(io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False) as arrays:
             for key in arrays.files:
                 kind, _, name = key.partition("/")
-                {"inputs": inputs, "outputs": outputs}[kind][name] = arrays[key]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                {"inputs": inputs, "outputs": outputs}[kind][name] = np.asanyarray(arrays[key])
+    except Rejected:
+        raise
+    # The bytes are hostile, and zipfile and NumPy have a dozen kinds of errors for them: zlib's, RuntimeError for what
+    # is encrypted, MemoryError for a shape, TokenError for a header.
+    except Exception as error:  # noqa: BLE001
         raise Rejected(f"{where} is not a file of golden requests ({error}); validate the model again") from None
     return Golden(inputs, outputs)

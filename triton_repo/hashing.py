@@ -8,9 +8,14 @@ from typing import BinaryIO
 
 from slipway.manifest import FileEntry
 
-__all__ = ["copy_and_hash"]
+__all__ = ["copy_and_hash", "entry_of"]
 
 _PIECE = 4 << 20  # bytes; two of these are all the memory that a copy takes
+
+
+def entry_of(content: bytes) -> FileEntry:
+    """The size and sha256 of a small file."""
+    return FileEntry(size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
 def copy_and_hash(source: BinaryIO, target: BinaryIO | None = None) -> FileEntry:

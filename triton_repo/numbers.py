@@ -12,19 +12,18 @@ import tempfile
 from pathlib import Path
 
 from slipway.errors import TryAgain
-from slipway.names import check_model
-from triton_repo.store import ModelStore, store_errors
+from slipway.names import NUMBER, check_model
+from triton_repo.store import ModelStore
+from triton_repo.store_errors import store_errors
 
 __all__ = ["claim_number", "create_exclusively"]
-
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 def create_exclusively(store: ModelStore, path: str, content: bytes) -> bool:
     """Write a small file whole, or return False because it is there already."""
     try:
         if not store.local:
-            # The seam for s3 and gs: their drivers make this a conditional write.
+            # A bucket's driver makes this a conditional write, which of two writers refuses one.
             store.fs.pipe_file(path, content, mode="create")
             return True
         target = Path(path)
@@ -45,10 +44,12 @@ def claim_number(store: ModelStore, model: str, operation_id: str) -> int:
     check_model(model)
     with store_errors(store.url):
         for _ in range(1000):
-            claimed = [int(name) for name in store.names(".numbers", model) if _NUMBER.fullmatch(name)]
+            claimed = sorted(int(name) for name in store.names(".numbers", model) if re.fullmatch(NUMBER, name))
+            paths = [store.path(".numbers", model, str(number)) for number in claimed]
+            owners = store.fs.cat(paths) if paths else {}  # a bucket is asked for many at once
             # The lowest wins, should one operation ever have claimed two.
-            for number in claimed and sorted(claimed):
-                if store.fs.cat_file(store.path(".numbers", model, str(number))) == operation_id.encode():
+            for number, path in zip(claimed, paths, strict=True):
+                if owners[path] == operation_id.encode():
                     return number
             number = max([0, *claimed, *store.versions(model)]) + 1
             # Whether or not somebody else was faster: look again, the file says who owns the number.

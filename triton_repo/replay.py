@@ -17,6 +17,7 @@ from slipway.names import check_model, check_number
 from slipway.observation import Replay
 from triton_repo.answers import same_answers
 from triton_repo.golden import Golden
+from triton_repo.tensors import tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,14 +74,16 @@ def replay(
     differs by more than tolerance (absolute). A server that is away is `failed`, never an error of ours.
     address: host:port of the protocol.
     """
-    mismatched, failed, latencies = 0, 0, []
+    mismatched, failed, late, latencies = 0, 0, 0, []
     for start, answer in _ask(address, model, number, golden, count, protocol, batch, timeout_s, at_once):
         if answer.outputs is None:
             failed += 1
+            late += answer.seconds >= 0.9 * timeout_s
             continue
         latencies.append(answer.seconds * 1000)
         mismatched += not same_answers(answer.outputs, _rows(golden.outputs, start, batch), tolerance)
-    return Replay(sent=max(count, 0), failed=failed, mismatched=mismatched, p95_ms=percentile(tuple(latencies), 0.95))
+    p95_ms = percentile(tuple(latencies), 0.95)
+    return Replay(sent=max(count, 0), failed=failed, late=late, mismatched=mismatched, p95_ms=p95_ms)
 
 
 def measure(
@@ -120,7 +123,8 @@ def _ask(
     at_once: int,
 ) -> Iterator[tuple[int, _Answer]]:
     """Each request's first row and its answer, in order of sending; memory stays that of `at_once` answers."""
-    check_model(model), check_number(number)
+    check_model(model)
+    check_number(number)
     if min(batch, at_once) < 1:
         raise Rejected(f"batch {batch} and at_once {at_once} must be at least 1")
     with _client(address, protocol, timeout_s) as infer, ThreadPoolExecutor(at_once) as pool:
@@ -159,7 +163,7 @@ def _client(address: str, protocol: Protocol, timeout_s: float) -> Iterator[Infe
 
         def infer(model: str, number: int, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
             try:
-                result = client.infer(model, _tensors(triton, feed), str(number), client_timeout=timeout_s)
+                result = client.infer(model, tensors(triton, feed), str(number), client_timeout=timeout_s)
             except InferenceServerException:
                 return None
             return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
@@ -184,7 +188,7 @@ def _http(address: str, timeout_s: float, connections: ExitStack) -> Infer:
     def infer(model: str, number: int, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
         if not hasattr(own, "connection"):
             own.connection = connections.enter_context(closing(http.client.HTTPConnection(address, timeout=timeout_s)))
-        body, header = triton.InferenceServerClient.generate_request_body(_tensors(triton, feed))
+        body, header = triton.InferenceServerClient.generate_request_body(tensors(triton, feed))
         headers = {"Inference-Header-Content-Length": str(header)} if header else {}
         try:
             own.connection.request("POST", f"/v2/models/{model}/versions/{number}/infer", body, headers)
@@ -199,13 +203,3 @@ def _http(address: str, timeout_s: float, connections: ExitStack) -> Infer:
             return None
 
     return infer
-
-
-def _tensors(triton: Any, feed: dict[str, NDArray[Any]]) -> list[Any]:
-    from tritonclient.utils import np_to_triton_dtype
-
-    tensors = []
-    for name, array in feed.items():
-        tensor = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
-        tensors.append(tensor.set_data_from_numpy(array.astype(object) if array.dtype.kind in "SU" else array))
-    return tensors

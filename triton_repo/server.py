@@ -8,43 +8,25 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from slipway.errors import Misconfigured, Rejected, TryAgain
+from slipway.lock import locked
 from triton_repo import wheel
 from triton_repo.launch import start_time
-from triton_repo.staging import locked
+from triton_repo.ports import Ports, free_ports
 
-__all__ = ["Ports", "RunningTriton", "find_triton", "free_ports", "start_triton"]
+__all__ = ["RunningTriton", "find_triton", "start_triton"]
 
 SECRET_HEADER = "slipway-control"
 _RESTRICTED = "model-repository,shared-memory,trace,logging"
 _BIND_FAILED = re.compile(r"already in use|[Aa]ddress in use|failed to start (HTTP|GRPC|Metrics)|failed to bind")
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a server listens on 127.0.0.1."""
-
-    http: int
-    grpc: int
-    metrics: int
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody uses at this moment, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +79,21 @@ class RunningTriton:
 
     def kill(self) -> None:
         """End the server as a crash does."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, what: signal.Signals) -> None:
         if self.alive():
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended by itself since
+                os.kill(self.pid, what)
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the server with all its children and shared memory; may be called twice.
 
         It gets `timeout` seconds to finish requests and to unload, which takes it 2 to 3; with 0 it is killed.
         """
-        if self.alive():
-            os.kill(self.pid, signal.SIGTERM)
-            if not _wait(lambda: not self.alive(), timeout):
-                self.kill()
+        self._send(signal.SIGTERM)
+        if not _wait(lambda: not self.alive(), timeout):
+            self.kill()
         # The python backend's children stay in the server's session, whoever has died before.
         _wait(lambda: not _kill_session(self.pid, self.started), 10.0)
         for path in Path("/dev/shm").glob(f"{_shm_prefix(self.run_dir)}*"):
@@ -149,7 +134,7 @@ def start_triton(
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Misconfigured(f"{error.filename}: {error.strerror}; choose a folder that can be written") from None
-    with locked(run_dir / "start.lock", timeout, f"starting Triton in {run_dir}"):
+    with locked(run_dir / "start.lock", f"starting Triton in {run_dir}", wait=timeout):
         if (running := find_triton(run_dir)) is not None:
             try:
                 running.wait_live(timeout)
@@ -240,9 +225,9 @@ def _kill_session(session: int, since: int) -> bool:
     return found
 
 
-def _wait(condition: object, timeout: float) -> bool:
+def _wait(condition: Callable[[], bool], timeout: float) -> bool:
     deadline = time.monotonic() + timeout
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

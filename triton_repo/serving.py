@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Literal
 
 from slipway.errors import Rejected, TryAgain
+from slipway.lock import locked
 from slipway.manifest import manifest_digest
 from slipway.names import MODEL
 from slipway.version import ModelVersion
 from triton_repo.control import IndexEntry, TritonControl
+from triton_repo.failures import Failures
 from triton_repo.fetch import fetch
-from triton_repo.staging import locked, place, remove_tree, sync_tree
-from triton_repo.store import ModelStore, store_errors
+from triton_repo.staging import place, remove_tree, sync_tree
+from triton_repo.store import ModelStore
+from triton_repo.store_errors import store_errors
 
 __all__ = ["POINTS", "Result", "serve"]
 
@@ -48,8 +51,10 @@ class _Server:
     control: TritonControl
     repository: Path
     staging: Path
+    failures: Failures
     verify_key: Path | None
     timeout: float
+    retry: bool
     at: Callable[[str], None]
 
     def ready(self, model: str) -> set[int]:
@@ -82,20 +87,23 @@ def serve(
     *,
     verify_key: Path | None,
     timeout: float,
+    retry: bool = True,
     at: Callable[[str], None] = lambda point: None,
 ) -> list[Result]:
     """Make the server over `repository` serve exactly `wanted`, one version of a model; a result for each model.
 
     A version that cannot be fetched, verified or loaded is "failed" and what was served before it stays. timeout: in
-    seconds, for each model. May be killed anywhere and run again; two calls for one repository run one after the other.
+    seconds, for each model. retry: False leaves out a version that did not load before and is wanted still.
+    May be killed anywhere and run again; two calls for one repository run one after the other.
     Raises TryAgain when the store or the server does not answer, Misconfigured for a wrong secret or key.
     """
     if len({version.name for version in wanted}) != len(wanted):
         raise Rejected("two versions of one model are wanted on one server; give one of each")
     # Beside the repository: Triton takes every directory inside for a model, and "3.tmp" for version 3.
     staging = repository.with_name(f"{repository.name}.staging")
-    server = _Server(store, control, repository, staging, verify_key, timeout, at)
-    with locked(repository.with_name(f"{repository.name}.lock"), timeout, f"serving from {repository}"):
+    failures = Failures(repository.with_name(f"{repository.name}.failed"))
+    server = _Server(store, control, repository, staging, failures, verify_key, timeout, retry, at)
+    with locked(repository.with_name(f"{repository.name}.lock"), f"serving from {repository}", wait=timeout):
         with store_errors(str(repository)):
             remove_tree(staging)
             staging.mkdir(parents=True)
@@ -115,12 +123,15 @@ def _serve_one(server: _Server, version: ModelVersion) -> Result:
     try:
         if before == {number} and _digest(folder / str(number)) == version.digest:
             _clean(server, version)
+            server.failures.forget(model)
             return Result(model, version, "unchanged", f"{version} is READY")
+        if not server.retry and (said := server.failures.reason(version)) is not None:
+            return Result(model, version, "failed", f"{version} did not load before ({said}) and was not tried again")
         _put(server, version)
+        server.at("placed")
+        _switch(server, folder, number)
     except Rejected as error:
         return Result(model, version, "failed", str(error))
-    server.at("placed")
-    _switch(server, folder, number)
     server.at("configured")
     try:
         server.control.load(model, timeout=server.timeout)
@@ -132,10 +143,13 @@ def _serve_one(server: _Server, version: ModelVersion) -> Result:
         server.ready(model)  # raises again if it is the server that is away, not this model that takes too long
         failed = f"it was not loaded within {server.timeout:g} s"
     if failed is not None:
+        kept = ""
         for old in sorted(before - {number}):
             _switch(server, folder, old)
-        kept = f"; still serving {model}@{max(before)}" if before else ""
+            kept = f"; still serving {model}@{old}"
+        server.failures.remember(version, failed)
         return Result(model, version, "failed", f"{version} does not load: {failed}{kept}")
+    server.failures.forget(model)
     server.at("ready")
     _clean(server, version)
     server.at("cleaned")
@@ -175,7 +189,10 @@ def _put(server: _Server, version: ModelVersion) -> None:
             (bundle / name).rename(bundle / number / name)
         sync_tree(bundle)
         if target.exists():
-            # Other bytes under this number: the store was replaced. What is loaded is in memory, not here.
+            # Other bytes under this number: the store was replaced. Nobody could tell afterwards which of the two is
+            # loaded, so the old one goes first.
+            if version.number in server.ready(version.name):
+                _unload(server, version.name)
             target.rename(server.staging / f"{version.name}-{version.number}.old")
         place(bundle / number, target)
         remove_tree(bundle)
@@ -204,10 +221,14 @@ def _clean(server: _Server, version: ModelVersion) -> None:
                 remove_tree(aside)
 
 
-def _remove(server: _Server, model: str) -> Result:
+def _unload(server: _Server, model: str) -> None:
     server.control.unload(model)
     if not server.settled(model, set()):
         raise TryAgain(f"{model} was not unloaded within {server.timeout:g} s; run this again")
+
+
+def _remove(server: _Server, model: str) -> Result:
+    _unload(server, model)
     server.at("unloaded")
     aside = server.staging / f"{model}.old"
     with store_errors(str(server.repository / model)):
@@ -215,5 +236,6 @@ def _remove(server: _Server, model: str) -> Result:
         if (server.repository / model).exists():
             (server.repository / model).rename(aside)
             remove_tree(aside)
+    server.failures.forget(model)
     server.at("removed")
     return Result(model, None, "removed", f"{model} is wanted no longer")

@@ -7,49 +7,23 @@ left behind is told apart from what a living one is writing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from slipway.errors import TryAgain
+from slipway.lock import locked
 
-__all__ = ["locked", "place", "remove_tree", "staged", "sweep", "sync_tree"]
-
-
-@contextmanager
-def locked(path: Path, wait_s: float, what: str) -> Iterator[None]:
-    """Hold the lock file at path; raises TryAgain, naming `what`, if another process keeps it longer than wait_s."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + wait_s
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The owner before us may have removed the file; then this lock locks nobody out.
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                    break
-            os.close(descriptor)
-        except BlockingIOError:
-            os.close(descriptor)
-            if time.monotonic() > deadline:
-                raise TryAgain(f"{what} is being done by another process; run this again when it has ended") from None
-            time.sleep(0.05)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+__all__ = ["place", "remove_tree", "staged", "sweep", "sync_tree"]
 
 
 @contextmanager
 def staged(staging: Path, name: str, wait_s: float = 60.0) -> Iterator[Path]:
     """An empty folder of this name that nobody else writes to; removed at the end if it was not placed."""
     lock = staging / f"{name}.lock"
-    with locked(lock, wait_s, f"{staging / name}"):
+    with locked(lock, f"writing {staging / name}", wait=wait_s):
         folder = staging / name
         remove_tree(folder)
         folder.mkdir()
@@ -61,9 +35,9 @@ def staged(staging: Path, name: str, wait_s: float = 60.0) -> Iterator[Path]:
 
 
 def sync_tree(folder: Path) -> None:
-    """Put every file and folder below onto the disk."""
+    """Put every file and folder below onto the disk; a link lies in its folder."""
     for parent, _, names in os.walk(folder, topdown=False):
-        for name in (*names, "."):
+        for name in (*(name for name in names if not Path(parent, name).is_symlink()), "."):
             descriptor = os.open(Path(parent, name), os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 os.fsync(descriptor)
@@ -94,7 +68,7 @@ def sweep(staging: Path) -> list[str]:
     removed = []
     for path in sorted(staging.iterdir()) if staging.is_dir() else []:
         name = path.name.removesuffix(".lock")
-        with contextlib.suppress(TryAgain), locked(staging / f"{name}.lock", 0.0, name):
+        with contextlib.suppress(TryAgain), locked(staging / f"{name}.lock", name, wait=0.0):
             if (staging / name).exists():
                 removed.append(name)
             remove_tree(staging / name)

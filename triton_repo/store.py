@@ -1,30 +1,36 @@
 """Where do versions lie, and how are they read?
 
-A store is a folder now; fsspec is underneath, so file:// and memory:// are stores too, and s3:// or gs:// will be
-once their fsspec drivers are installed. `<store>/<model>/<number>/` is one version (see `triton_repo.bundle`);
-`.staging/` and `.numbers/` beside the models belong to publish.
+A store is a folder, or a bucket given as s3://bucket/prefix; fsspec is underneath, so file:// and memory:// are stores
+too. `<store>/<model>/<number>/` is one version (see `triton_repo.bundle`); `.staging/` and `.numbers/` beside them
+belong to publish.
 """
 
 from __future__ import annotations
 
-import errno
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from slipway.errors import Misconfigured, Rejected, TryAgain
+from slipway.errors import Misconfigured, Rejected
 from slipway.manifest import Manifest, manifest_digest, parse_manifest
-from slipway.names import check_model, check_number
+from slipway.names import MODEL, NUMBER, check_model, check_number
 from slipway.version import ModelVersion
+from triton_repo.store_errors import store_errors
 
-__all__ = ["ModelStore", "check_file", "find", "open_store", "store_errors"]
+__all__ = ["BLOCK", "ModelStore", "check_file", "find", "open_store"]
+
+BLOCK = 16 << 20  # bytes that one request to a bucket moves
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", re.ASCII)
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENOTDIR)
+_MANIFEST = re.compile(r"([1-9][0-9]{0,17})/manifest\.json", re.ASCII)
+# A server that is down is reported in seconds, one that does not answer in two minutes; the workflow's retry goes on
+# from there. Half a minute each, because a server may join a large file's parts before it says anything.
+_S3 = {
+    "use_listings_cache": False,
+    "skip_instance_cache": True,  # a client keeps the environment that it was made in
+    "config_kwargs": {"read_timeout": 30, "retries": {"mode": "standard", "total_max_attempts": 2}},
+}
+_S3_RETRIES = 2
 
 
 def check_file(path: str) -> str:
@@ -33,22 +39,6 @@ def check_file(path: str) -> str:
     if len(parts) > 8 or not all(_PART.fullmatch(part) for part in parts):
         raise Rejected(f"{path[:120]!r} is not a file's path inside a version; use letters, digits and ._+- in names")
     return path
-
-
-@contextmanager
-def store_errors(where: str) -> Iterator[None]:
-    """Turn what the file system says into one of the three families; `where` is named in the message."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise Rejected(f"{where}: {error.filename or error} does not exist; `slipway models` lists what does") from None
-    except OSError as error:
-        said = error.strerror or str(error) or type(error).__name__
-        if error.errno in _FULL:
-            raise TryAgain(f"{where}: {said}; make room, for instance with `slipway gc`, and run this again") from None
-        if error.errno in _FORBIDDEN:
-            raise Misconfigured(f"{where}: {said}; give this user the right to write there, or correct it") from None
-        raise TryAgain(f"{where}: {said}; run this again when the store answers") from None
 
 
 class ModelStore:
@@ -72,22 +62,31 @@ class ModelStore:
         with store_errors(self.url):
             try:
                 listed = self.fs.ls(self.path(*parts), detail=False, refresh=True)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if error.__cause__ is not None:
+                    raise  # a server's own answer: the bucket is not there
                 return []
         return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in listed)
 
+    def folders(self) -> list[str]:
+        """What has a model's name, with or without a version, sorted; a disk's own lost+found has none."""
+        return [name for name in self.names() if re.fullmatch(MODEL, name, re.ASCII)]
+
     def models(self) -> list[str]:
         """The models that have at least one version, sorted."""
-        return [name for name in self.names() if not name.startswith(".") and self.versions(name)]
+        return [name for name in self.folders() if self.versions(name)]
 
     def versions(self, model: str) -> list[int]:
         """The version numbers of one model, ascending; none for an unknown model."""
-        numbers = (name for name in self.names(check_model(model)) if _NUMBER.fullmatch(name))
-        return sorted(int(name) for name in numbers if self.fs.exists(self.path(model, name, "manifest.json")))
+        base = self.path(check_model(model)) + "/"
+        with store_errors(self.url):
+            # One listing: a question for each version would cost a bucket's round trip each.
+            found = (_MANIFEST.fullmatch(str(path).removeprefix(base)) for path in self.fs.find(base))
+            return sorted(int(match[1]) for match in found if match)
 
     def next_number(self, model: str) -> int:
         """The number that the next version would get; publish claims it, so two publishers never share one."""
-        claimed = [int(name) for name in self.names(".numbers", check_model(model)) if _NUMBER.fullmatch(name)]
+        claimed = [int(name) for name in self.names(".numbers", check_model(model)) if re.fullmatch(NUMBER, name)]
         return max([0, *claimed, *self.versions(model)]) + 1
 
     def manifest_bytes(self, model: str, number: int) -> bytes:
@@ -124,14 +123,16 @@ class ModelStore:
 
     def read(self, model: str, number: int, path: str) -> bytes:
         """The whole content of one small file of a version."""
-        with store_errors(f"{model}@{number} in {self.url}"), self.open(model, number, path) as file:
-            return file.read()
+        with store_errors(f"{model}@{number} in {self.url}"):
+            return cast(bytes, self.fs.cat_file(self._file(model, number, path)))
 
     def open(self, model: str, number: int, path: str) -> BinaryIO:
         """One file of a version, to be read in pieces."""
-        check_model(model), check_number(number), check_file(path)
         with store_errors(f"{model}@{number} in {self.url}"):
-            return cast(BinaryIO, self.fs.open(self.path(model, str(number), path), "rb"))
+            return cast(BinaryIO, self.fs.open(self._file(model, number, path), "rb", block_size=BLOCK))
+
+    def _file(self, model: str, number: int, path: str) -> str:
+        return self.path(check_model(model), str(check_number(number)), check_file(path))
 
     def files(self, model: str, number: int) -> list[str]:
         """Every file that lies in a version's folder, listed in its manifest or not, sorted."""
@@ -145,14 +146,25 @@ class ModelStore:
 
 
 def open_store(url: str) -> ModelStore:
-    """The store at a folder's path, file://… or memory://…; raises Misconfigured when there is none."""
+    """The store at a folder's path, s3://bucket/prefix, file://… or memory://…; asks no server yet.
+
+    A bucket's credentials and address come from the environment alone (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    AWS_ENDPOINT_URL, AWS_DEFAULT_REGION). Raises Misconfigured when there is no such folder or no driver.
+    """
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
 
+    bucket = url.startswith("s3://")
+    if "://" in url and "@" in url:
+        raise Misconfigured("MODEL_STORE holds credentials, which would be logged; leave them to AWS_ACCESS_KEY_ID")
     try:
-        fs, root = fsspec.core.url_to_fs(url)
+        fs, root = fsspec.core.url_to_fs(url, **(_S3 if bucket else {}))
+        if bucket:
+            fs.retries = _S3_RETRIES
+            with store_errors(url):
+                fs.connect()  # makes a client, which reads the environment; sends nothing
     except (ValueError, ImportError) as error:
-        raise Misconfigured(f"MODEL_STORE {url!r} cannot be used ({error}); give a folder's path") from None
+        raise Misconfigured(f"MODEL_STORE {url!r} cannot be used ({error}); give a folder or s3://bucket") from None
     local = isinstance(fs, LocalFileSystem)
     if local and not Path(root).is_dir():
         raise Misconfigured(f"MODEL_STORE {root} is not a folder; create it, or point MODEL_STORE at the right one")

@@ -62,6 +62,8 @@ def environment() -> dict[str, str]:
         "LD_LIBRARY_PATH": ":".join(filter(None, dict.fromkeys(libraries))),
         "PATH": ":".join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "VIRTUAL_ENV": sys.prefix,
+        # The python backend imports model.py from a version's directory, which holds what was signed and nothing else.
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

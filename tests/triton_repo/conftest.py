@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from bucket_world import S3Server, s3_server
 from triton_toys import SECRET, Keys, Shop, make_candidate
 
 from triton_repo.control import TritonControl
@@ -45,3 +47,18 @@ def shop(tmp_path: Path, store: ModelStore, keys: Keys) -> Iterator[Shop]:
             yield Shop(store, keys, tmp_path, triton, control)
     finally:
         triton.stop(0)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One real S3 server; tests keep to prefixes of their own."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "files") as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty store in the bucket; the variables that lead there are set."""
+    for name, value in s3.variables.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://models/{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from triton_toys import Keys, make_draft
 from slipway.errors import Misconfigured, Rejected
 from slipway.version import ModelVersion
 from triton_repo.bundle import publish
-from triton_repo.fetch import check, fetch
+from triton_repo.fetch import check, copy_published, fetch, read_published
 from triton_repo.signing import generate_keys
 from triton_repo.store import ModelStore
 
@@ -78,6 +79,25 @@ def test_a_flipped_bit_is_refused(
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     assert f"{path} is not the file that was published" in refused(store, version, keys, tmp_path / "out" / "toy")
+
+
+@pytest.mark.parametrize("change", [lambda content: content[:-1] + b"x", lambda content: content + b"x"])
+def test_a_file_that_was_changed_is_refused_however_it_is_read(
+    store: ModelStore, version: ModelVersion, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    manifest = store.manifest(version.name, version.number)
+    file = bundle(store, version) / "golden.npz"
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(Rejected, match=r"golden\.npz is not the file that was published"):
+        read_published(store, manifest, "golden.npz")
+    with pytest.raises(Rejected, match=r"golden\.npz is not the file that was published"):
+        copy_published(store, manifest, "golden.npz", tmp_path / "golden.npz")
+
+
+def test_a_file_that_the_manifest_does_not_list_is_refused(store: ModelStore, version: ModelVersion) -> None:
+    (bundle(store, version) / "notes.txt").write_text("x")
+    with pytest.raises(Rejected, match=r"notes\.txt is not the file that was published"):
+        read_published(store, store.manifest(version.name, version.number), "notes.txt")
 
 
 def test_a_flipped_bit_in_the_manifest_is_refused(

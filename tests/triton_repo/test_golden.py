@@ -55,6 +55,52 @@ def test_other_bytes_are_refused(content: bytes) -> None:
         load_golden(content)
 
 
+def archived(content: bytes) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("inputs/x.npy", "outputs/y.npy"):
+            file.writestr(name, content)
+    return archive.getvalue()
+
+
+def npy(header: str) -> bytes:
+    return archived(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+
+
+def shaped(shape: str) -> bytes:
+    return npy(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape},)}}")
+
+
+def marked(content: bytes, place: int, value: int) -> bytes:
+    """The archive with a byte of each entry's header changed, in the entry itself and in the directory at the end."""
+    changed = bytearray(content)
+    for sign, start in ((b"PK\x03\x04", place), (b"PK\x01\x02", place + 2)):
+        at = changed.find(sign)
+        while at >= 0:
+            changed[at + start] = value
+            at = changed.find(sign, at + 1)
+    return bytes(changed)
+
+
+HARMFUL = {
+    "petabytes": shaped("1000000000000000"),
+    "more than a machine's integer": shaped("1" + "0" * 30),
+    "a shape that is no number": shaped("True"),
+    "text without an end": npy("{'descr': '''"),
+    "brackets without an end": npy("(" * 9000),
+    "no array": archived(b"no array"),
+    "encrypted": marked(archived(bytes(99)), 6, 1),
+    "a compression that nobody knows": marked(archived(bytes(99)), 8, 97),
+    "compressed bytes that are none": marked(archived(bytes(99)), 42, 255),
+}
+
+
+@pytest.mark.parametrize("content", HARMFUL.values(), ids=HARMFUL)
+def test_an_archive_that_was_made_to_do_harm_is_refused(content: bytes) -> None:
+    with pytest.raises(Rejected, match="golden requests"):
+        load_golden(content)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="validate the model again"):
         load_golden(tmp_path / "golden.npz")

@@ -13,8 +13,8 @@ from triton_toys import Shop, golden
 
 from slipway.errors import Rejected
 from triton_repo.golden import Golden
+from triton_repo.ports import free_ports
 from triton_repo.replay import Protocol, measure, replay
-from triton_repo.server import free_ports
 from triton_repo.serving import serve
 
 
@@ -86,12 +86,13 @@ def silent_server() -> Iterator[int]:
 def test_a_server_that_says_nothing_fails_in_time(protocol: Protocol) -> None:
     with silent_server() as port:
         seen = replay(f"127.0.0.1:{port}", "toy", 1, golden(2.0), 4, 1e-6, protocol=protocol, timeout_s=0.5)
-    assert seen.failed == 4
+    assert (seen.failed, seen.late) == (4, 4)
 
 
 def test_a_request_of_the_wrong_shape_fails(served: Shop) -> None:
     wrong = Golden({"x": np.zeros((5, 3), np.float32)}, {"y": np.zeros((5, 3), np.float32)})
-    assert replay(address(served, "grpc"), "toy", 1, wrong, 5, 1e-6).failed == 5
+    seen = replay(address(served, "grpc"), "toy", 1, wrong, 5, 1e-6)
+    assert (seen.failed, seen.late) == (5, 0)
 
 
 @pytest.mark.parametrize(

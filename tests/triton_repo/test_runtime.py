@@ -9,9 +9,15 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from triton_toys import Shop, golden
+from triton_toys import Shop, golden, make_candidate, make_draft
 
+from slipway.errors import Rejected
+from triton_repo.ask import ask
+from triton_repo.bundle import publish
+from triton_repo.golden import Golden
 from triton_repo.replay import replay
+from triton_repo.runtime import model_files
+from triton_repo.runtime.text_pipeline import RESERVED, TextPipeline
 from triton_repo.serving import serve
 
 
@@ -69,6 +75,43 @@ def test_an_answered_error_is_counted_though_triton_calls_it_a_success(shop: Sho
         text = answer.read().decode()
     assert 'slipway_request_error{model="toy",reason="ERROR_RESPONSE",version="1"} 3\n' in text
     assert all(line.endswith(" 0") for line in text.splitlines() if line.startswith("nv_inference_request_failure{"))
+
+
+def no_class_for_words() -> bytes:
+    """Probabilities of one class for a text without words, and of none for any other."""
+    value, constant = helper.make_tensor_value_info, helper.make_tensor
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMax", ["text"], ["largest"], keepdims=0),
+            helper.make_node("Min", ["largest", "one"], ["words"]),
+            helper.make_node("Sub", ["one", "words"], ["classes"]),
+            helper.make_node("Unsqueeze", ["text", "axis"], ["wide"]),
+            helper.make_node("Cast", ["wide"], ["numbers"], to=TensorProto.FLOAT),
+            helper.make_node("Slice", ["numbers", "zero", "classes", "axis"], ["probabilities"]),
+        ],
+        "words",
+        [value("text", TensorProto.INT64, ["batch", "tokens"])],
+        [value("probabilities", TensorProto.FLOAT, ["batch", "tokens", "classes"])],
+        [constant(name, TensorProto.INT64, [1], [number]) for name, number in (("zero", 0), ("one", 1), ("axis", 2))],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def test_a_text_models_own_mistake_is_counted_and_its_senders_is_not(shop: Shop) -> None:
+    folder = make_candidate(shop.folder / "texts", model=no_class_for_words())
+    for name, content in model_files("python", text=True).items():
+        (folder / "model" / name).write_bytes(content)
+    TextPipeline(RESERVED, ("O",), 10).write(folder / "model" / "text.json")
+    Golden({"text": np.array([[b""]])}, {"entities": np.array([[b"[]"]])}).save(folder / "golden.npz")
+    version = publish(shop.store, make_draft(folder), folder, shop.keys.private)
+    (result,) = serve(shop.store, shop.control, shop.repository, [version], verify_key=None, timeout=30)
+    assert result.state == "ready", result.reason
+    for text in ("much too long a text", "word"):
+        with pytest.raises(Rejected):
+            ask(shop.triton.grpc_address, "toy", 1, {"text": np.array([[text]])})
+    with urllib.request.urlopen(f"http://127.0.0.1:{shop.triton.ports.metrics}/metrics", timeout=5) as answer:
+        metrics = answer.read().decode()
+    assert 'slipway_request_error{model="toy",reason="ERROR_RESPONSE",version="1"} 1\n' in metrics
 
 
 @pytest.mark.slow

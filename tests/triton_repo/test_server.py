@@ -18,7 +18,8 @@ from triton_toys import SECRET, Keys, Shop
 from slipway.errors import Misconfigured, Rejected, TryAgain
 from triton_repo.control import TritonControl
 from triton_repo.launch import start_time
-from triton_repo.server import Ports, find_triton, free_ports, start_triton
+from triton_repo.ports import Ports, free_ports
+from triton_repo.server import find_triton, start_triton
 from triton_repo.serving import serve
 from triton_repo.store import ModelStore
 from triton_repo.wheel import find_library
@@ -129,6 +130,13 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         with pytest.raises(TryAgain, match="is in use; end its owner or choose others"):
             start_triton(tmp_path / "r", tmp_path / "t", secret=None, ports=ports)
     assert find_triton(tmp_path / "t") is None
+
+
+def test_free_ports_are_never_those_of_outgoing_connections() -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found = free_ports(50)
+    assert len(set(found)) == 50
+    assert max(found) < first
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

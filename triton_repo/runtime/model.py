@@ -24,15 +24,12 @@ class TritonPythonModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = max(1, len(os.sched_getaffinity(0)) // instances)
         options.inter_op_num_threads = 1
-        # A thread that spins between requests takes the CPU from every other model of this server.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        gpu = args["model_instance_kind"] == "GPU" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        device = ("CUDAExecutionProvider", {"device_id": int(args["model_instance_device_id"])})
+        # Threads wait for each other's parts of a run by spinning, since sleeping and waking costs as much as a small
+        # network's layer; one that spins on between requests would take the CPU from every other model of this server.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         folder = Path(args["model_repository"], args["model_version"])
         self.session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"),
-            options,
-            providers=[device, "CPUExecutionProvider"] if gpu else ["CPUExecutionProvider"],
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
@@ -46,9 +43,12 @@ class TritonPythonModel:
         self.errors = family.Metric(labels=labels)
         self.family = family
         self.text: Any = None
+        self.theirs: tuple[type[Exception], ...] = ()  # errors for which whoever sent the request is to blame
         if (folder / "text.json").exists():
             sys.path.insert(0, str(folder))
-            self.text = importlib.import_module("text_pipeline").TextPipeline.read(folder / "text.json")
+            pipeline = importlib.import_module("text_pipeline")
+            self.text = pipeline.TextPipeline.read(folder / "text.json")
+            self.theirs = (pipeline.TextError,)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer the requests of one dynamic batch with one run."""
@@ -88,7 +88,7 @@ class TritonPythonModel:
             return self._response(request, self._run(feed))
         except Exception as error:  # noqa: BLE001
             # Text that cannot be read is its sender's mistake: it must not speak against the version.
-            theirs = self.text is not None and isinstance(error, ValueError)
+            theirs = isinstance(error, self.theirs)
             if not theirs:
                 self.errors.increment(1)
             what = str(error) if theirs else f"model.onnx: {error}"
