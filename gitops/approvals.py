@@ -6,21 +6,23 @@ What is merged is exactly the commit that was judged. Closing a request and movi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from gitops.edit import Done, Edit, Tip, edit, find_operation
-from gitops.layout import evidence_path, hold_path, kustomization_path, release_path, render
+from gitops.environment_repo import read
+from gitops.layout import evidence_path, hold_path, release_path, render
 from gitops.release import check_enter, files_of, paths_of, snapshot_of
-from gitops.remote import MAIN, Remote, opened
-from gitops.requests import LOOK_BACK, Request, files_at, list_requests, prefix, ref_of, waiting
+from gitops.remote import LOOK_BACK, MAIN, Remote, opened
+from gitops.requests import Request, branch_of, files_at, list_requests, prefix, ref_of, waiting
 from slipway.environments import Hold
 from slipway.errors import Rejected
-from slipway.names import check_environment, check_model
+from slipway.names import check_model
 from slipway.operation import Operation, render_message
 from slipway.version import ModelVersion, parse_release_env
 
-__all__ = ["Request", "approve", "open_request", "reject", "requests"]
+__all__ = ["Request", "approve", "check_merge", "open_request", "reject", "requests"]
 
 
 def open_request(
@@ -30,23 +32,24 @@ def open_request(
     *,
     evidence: bytes,
     base: str,
+    keep_older: bool = False,
     at: Callable[[str], None] = lambda point: None,
 ) -> Request:
     """Propose `version` for operation.environment as a branch on the judged commit `base`; once is enough.
 
-    Requests for older versions of the model are closed by the same push, and one for this version that cannot be merged
-    as it is (`Request.changed`) is replaced. Raises Rejected when the version is on hold there, or a newer one waits.
+    Requests for older versions of the model are closed by the same push unless `keep_older`, and one for this version
+    that cannot be merged as it is (`Request.changed`) is replaced. Raises Rejected when the version is on hold there,
+    or a newer one waits.
     """
     if operation.version != version or operation.action != "promote":
         raise Rejected(f"operation {operation.id} does not promote {version}; build it from one version")
     environment = operation.environment
-    branch = f"promote/{check_environment(environment)}/{version.name}-{version.number}"
+    branch = branch_of(environment, version.name, version.number)
 
     worthless = {request.head for request in requests(url, environment) if request.changed}
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot, _ = snapshot_of(url, tip, environment)
-        assert tip.commit is not None
+        snapshot = snapshot_of(url, tip, environment)
         check_enter(snapshot, environment, version)
         if snapshot.release(environment, version.name) == version:
             raise Rejected(f"{environment} has {version} already; there is nothing to promote")
@@ -55,8 +58,8 @@ def open_request(
             return Done(open_now[version.number], created=False, reason=f"{version} waits for {environment} already")
         if newer := [number for number in open_now if number > version.number]:
             raise Rejected(f"{version.name}@{max(newer)} waits for {environment} already; {version} is older")
-        closes = {ref_of(environment, version.name, number): (head, None) for number, head in open_now.items()}
-        closes.pop(f"refs/heads/{branch}", None)
+        older = [] if keep_older else [number for number in open_now if number < version.number]
+        closes = {ref_of(environment, version.name, number): (open_now[number], None) for number in older}
         message = render_message(f"Promote {version} to {environment}", operation)
         files = files_of(tip, environment, version, evidence)
         return Edit(files, message, base=base, branch=f"refs/heads/{branch}", moves=closes)
@@ -105,31 +108,13 @@ def approve(
         if not mine:
             return _approved_before(remote, environment, model)
         request = mine[-1]
-        judged = files_at(remote, request.head, environment, model)
+        judged = _judged(remote, request, expected_head)
         before = files_at(remote, request.base, environment, model).get(release_path(environment, model))
-    if request.changed or (expected_head is not None and request.head != expected_head):
-        raise Rejected(
-            f"{request.branch} is at {request.head[:12]}, which is not what was judged, or was judged against another "
-            f"release than {environment} has now; it must be judged again, which `slipway promote` does"
-        )
     path = release_path(environment, model)
-    if parse_release_env(judged.get(path, b"").decode(errors="replace"), path) != request.version:
-        raise Rejected(f"{request.branch} does not release {request.version}; reject it and let it be judged again")
-    operation = Operation(
-        id=request.operation.id,
-        action="promote",
-        environment=environment,
-        version=request.version,
-        source_commit=request.operation.source_commit,
-        run=request.operation.run,
-        source_env_commit=request.operation.source_env_commit,
-        verdict=request.operation.verdict,
-        approved_by=by,
-    )
+    operation = replace(request.operation, approved_by=by)
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot, _ = snapshot_of(url, tip, environment)
-        assert tip.commit is not None
+        snapshot = snapshot_of(url, tip, environment)
         ref = f"refs/heads/{request.branch}"
         if tip.branches.get(ref) != request.head:
             raise Rejected(f"{request.branch} was changed or closed meanwhile; see `slipway approvals`")
@@ -139,12 +124,7 @@ def approve(
                 f"{environment} serves {snapshot.release(environment, model) or f'no {model}'} now, which is not "
                 f"what {request.version} was judged against; `slipway promote` judges it again"
             )
-        files: dict[str, bytes | None] = {path: judged[path]}
-        evidence = evidence_path(environment, model)
-        files[evidence] = judged.get(evidence)
-        kustomization = kustomization_path(environment, model)
-        if kustomization not in tip.files:
-            files[kustomization] = judged.get(kustomization)
+        files = files_of(tip, environment, request.version, judged.get(evidence_path(environment, model)))
         message = render_message(f"Promote {request.version} to {environment}", operation)
         closes = {
             ref_of(environment, model, number): (head, None)
@@ -163,10 +143,42 @@ def approve(
     )
 
 
-def reject(url: str, environment: str, model: str, *, by: str, reason: str, now: datetime | None = None) -> None:
+def check_merge(url: str, request: Request, now: datetime) -> None:
+    """Raise Rejected when a request must not be merged now, for any of the reasons for which `approve` refuses."""
+    with opened(url) as remote:
+        if request not in list_requests(remote, request.environment):
+            raise Rejected(f"{request.branch} was changed or closed meanwhile; see `slipway approvals`")
+        _judged(remote, request, request.head)
+    check_enter(read(url), request.environment, request.version, now)
+
+
+def _judged(remote: Remote, request: Request, expected_head: str | None) -> dict[str, bytes]:
+    """The files of a request that is what was judged; raises Rejected when it is not."""
+    environment, model = request.environment, request.version.name
+    if request.changed or (expected_head is not None and request.head != expected_head):
+        raise Rejected(
+            f"{request.branch} is at {request.head[:12]}, which is not what was judged, or was judged against another "
+            f"release than {environment} has now; it must be judged again, which `slipway promote` does"
+        )
+    judged, path = files_at(remote, request.head, environment, model), release_path(environment, model)
+    if parse_release_env(judged.get(path, b"").decode(errors="replace"), path) != request.version:
+        raise Rejected(f"{request.branch} does not release {request.version}; reject it and let it be judged again")
+    return judged
+
+
+def reject(
+    url: str,
+    environment: str,
+    model: str,
+    *,
+    by: str,
+    reason: str,
+    now: datetime | None = None,
+    expected: ModelVersion | None = None,
+) -> None:
     """Close the request for a model, and hold its version so that it is not proposed again by itself.
 
-    Raises Rejected when nothing waits.
+    expected: what must be waiting. Raises Rejected when nothing waits, or another version than expected.
     """
     check_model(model)
     operation_id = f"reject/{uuid4().hex}"
@@ -178,16 +190,9 @@ def reject(url: str, environment: str, model: str, *, by: str, reason: str, now:
             raise Rejected(f"no promotion of {model} waits for {environment}; see `slipway approvals`")
         version = found.get(max(open_now))
         closes = {ref_of(environment, model, number): (head, None) for number, head in open_now.items()}
-        if version is None:
+        if version is None or expected not in (None, version):
             raise Rejected(f"{model}@{max(open_now)} was proposed meanwhile; see `slipway approvals`")
-        hold = Hold(
-            environment=environment,
-            model=model,
-            number=version.number,
-            digest=version.digest,
-            reason=f"rejected by {by}: {reason}"[:1000],
-            since=now or datetime.now(UTC),
-        )
+        hold = Hold.of(version, environment, f"rejected by {by}: {reason}", now or datetime.now(UTC))
         operation = Operation(operation_id, "hold", environment, version, approved_by=by)
         message = render_message(f"Reject {version} for {environment}", operation, reason)
         return Edit({hold_path(environment, model, version.number): render(hold)}, message, moves=closes)

@@ -34,17 +34,17 @@ def bump(
     environment = operation.environment
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot, target = snapshot_of(url, tip, environment)
-        assert tip.commit is not None
+        snapshot = snapshot_of(url, tip, environment)
+        target = snapshot.environment(environment, url)
         if target.accepts != "direct":
             raise Rejected(f"{environment} takes versions by pull request only; promote {version} from {target.after}")
         current = snapshot.release(environment, version.name)
         if current == version:
-            return Done(tip.commit, created=False, reason=f"{environment} has {version} already")
+            return Done(snapshot.commit, created=False, reason=f"{environment} has {version} already")
         check_enter(snapshot, environment, version)
         # Two pushes at once: the one that was published later wins, whichever finishes first.
         if current is not None and current.number > version.number:
-            return Done(tip.commit, created=False, reason=f"{version} is older than {environment}'s {current}")
+            return Done(snapshot.commit, created=False, reason=f"{version} is older than {environment}'s {current}")
         check_enter(snapshot, environment, version, now or datetime.now(UTC))
         message = render_message(f"Release {version} to {environment}", operation)
         return Edit(files_of(tip, environment, version, evidence), message)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gitops.remote import MAIN, Remote, opened
+from gitops.remote import LOOK_BACK, MAIN, Remote, opened
 from gitops.tree import list_files, read_blobs
 from slipway.errors import Misconfigured, Rejected, SlipwayError, TryAgain
 from slipway.operation import Operation, parse_message
@@ -20,9 +20,6 @@ __all__ = ["POINTS", "Done", "Edit", "Tip", "edit", "find_operation"]
 
 # Where a test may kill the process, in order.
 POINTS = ("opened", "read", "decided", "built", "pushed")
-# Commits in which a writer looks for what an earlier process of the same operation may have left.
-LOOK_BACK = 500
-_RECOMPUTE = "recompute"
 # stamina logs every lost race; without this Python would print that to standard error of every command.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 IDENTITY = "slipway <slipway@localhost>"
@@ -122,9 +119,8 @@ def edit(
                 with attempt:
                     made = draft(remote)
                     with remote.turn():
-                        if isinstance(made, _Draft) and (main := _moved(remote, made, reads)):
-                            # Whoever was in front wrote elsewhere: the same files give the same decision.
-                            made = made.on(main) if main != _RECOMPUTE else draft(remote)
+                        if isinstance(made, _Draft):
+                            made = _standing(remote, made, reads) or draft(remote)
                         if isinstance(made, Done):
                             return made
                         commit = _commit(remote, made.wanted, made.wanted.base or made.found.get(MAIN))
@@ -167,20 +163,22 @@ def find_operation(
     return None
 
 
-def _moved(remote: Remote, made: _Draft, reads: Sequence[str]) -> str | None:
-    """What became of main while this writer stood in line: None if nothing, its new commit if no file that was read
-    changed, else _RECOMPUTE."""
+def _standing(remote: Remote, made: _Draft, reads: Sequence[str]) -> _Draft | None:
+    """The draft as it stands once this writer's turn has come; None when it must be decided again.
+
+    Whoever was in front and wrote elsewhere left the same files, which give the same decision on the new main.
+    """
     main = made.found.get(MAIN)
     if remote.local is None:
-        return None  # there is no line before a URL
+        return made  # there is no line before a URL
     # Main first: if it moves while this is read, the lease fails and nothing is lost.
     files = [f":{path}" for path in reads]
     now, *ids = remote.ids([MAIN, *(MAIN + file for file in files), *(f"{main}{file}" for file in files)])
     if now == main:
-        return None
+        return made
     if main is None or now is None or len(made.found) > 1 or ids[: len(files)] != ids[len(files) :]:
-        return _RECOMPUTE
-    return now
+        return None
+    return made.on(now)
 
 
 def _read(remote: Remote, commit: str | None, reads: Sequence[str], branches: Mapping[str, str]) -> Tip:
@@ -216,6 +214,7 @@ def _commit(remote: Remote, wanted: Edit, parent: str | None) -> str:
         else:
             lines.append(b"M 100644 inline " + _quoted(path) + b"\ndata %d\n" % len(content) + content)
     lines += [b"", b"get-mark :1", b"done", b""]
+    remote.forget()
     out = remote.git.run("fast-import", "--quiet", "--force", "--done", stdin=b"\n".join(lines))
     *found, commit = out.decode(errors="replace").splitlines()
     for way, answer in zip(ways, found, strict=True):

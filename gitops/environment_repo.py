@@ -14,8 +14,9 @@ from gitops.git import Git
 from gitops.layout import ENVIRONMENTS, FREEZE_FILE, HOLD_FILE, OURS, RELEASE_FILE, hold_path
 from gitops.remote import opened
 from gitops.tree import list_files, read_blobs
-from slipway.environments import Environments, Freeze, Hold
-from slipway.errors import Misconfigured, Rejected
+from gitops.yaml_text import load_yaml
+from slipway.environments import Environment, Environments, Freeze, Hold
+from slipway.errors import Misconfigured, Rejected, first_problem
 from slipway.version import ModelVersion, parse_release_env
 
 __all__ = ["Snapshot", "parse_environments", "parse_files", "read"]
@@ -31,6 +32,14 @@ class Snapshot:
     broken: Mapping[str, str]  # path -> what is wrong with it and what to do
     holds: list[Hold]
     freezes: Mapping[str, list[Freeze]]  # by environment: its windows, and the one that `slipway freeze` set
+
+    def environment(self, name: str, url: str) -> Environment:
+        """An environment by its name; raises Misconfigured, with the names that there are, when there is none."""
+        found = self.environments.get(name)
+        if found is None:
+            names = ", ".join(each.name for each in self.environments.environments)
+            raise Misconfigured(f"{url} has no environment {name}; use one of {names}, or add it to {ENVIRONMENTS}")
+        return found
 
     def release(self, environment: str, model: str) -> ModelVersion | None:
         """What an environment serves of a model; None when nothing."""
@@ -113,18 +122,15 @@ def parse_environments(content: bytes | None, where: str) -> Environments:
     if content is None:
         raise Misconfigured(f"{where} is missing; run `slipway env init` to set it up")
     try:
-        node = yaml.compose(content, Loader=yaml.SafeLoader)
-        return Environments.model_validate(yaml.safe_load(content))
+        return Environments.model_validate(load_yaml(content))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise Misconfigured(f"{where}{place}: {problem}; correct it and commit that") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        line = _line(node, first["loc"])
-        place = ".".join(str(part) for part in first["loc"]) or "content"
-        raise Misconfigured(f"{where}:{line}: {place}: {first['msg']}; correct it and commit that") from None
+        line = _line(yaml.compose(content, Loader=yaml.SafeLoader), error.errors()[0]["loc"])
+        raise Misconfigured(f"{where}:{line}: {first_problem(error)}; correct it and commit that") from None
 
 
 def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from gitops.layout import RELEASE_FILE, evidence_path
+from gitops.layout import EVIDENCE_FILE, evidence_path
 from gitops.remote import Remote, opened
 from gitops.tree import list_files, read_blobs
 from slipway.errors import Rejected
@@ -13,7 +13,6 @@ from slipway.errors import Rejected
 __all__ = ["evidence_at", "evidence_of"]
 
 _FULL = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-_NAME = "evidence.json"
 
 
 def evidence_of(url: str, revision: str) -> tuple[str, Mapping[str, bytes]]:
@@ -65,9 +64,7 @@ def _oids(remote: Remote, commit: str) -> dict[str, str]:
     return {
         entry.path: entry.oid
         for entry in list_files(remote.git, commit, ["envs"])
-        if not entry.oddity
-        and entry.path.endswith(f"/{_NAME}")
-        and RELEASE_FILE.fullmatch(f"{entry.path.removesuffix(_NAME)}release.env")
+        if not entry.oddity and EVIDENCE_FILE.fullmatch(entry.path)
     }
 
 

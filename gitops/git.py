@@ -8,6 +8,7 @@ files only.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -19,7 +20,11 @@ from slipway.errors import Misconfigured, Rejected, TryAgain
 __all__ = ["Git", "Result", "check_url", "commit_time"]
 
 # What a caller may set to reach its server; every other GIT_ variable (GIT_DIR in a hook) would mislead us.
-_KEPT = ("GIT_SSH", "GIT_ASKPASS", "GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL")
+_KEPT = (
+    "GIT_SSH", "GIT_ASKPASS", "GIT_CREDENTIALS", "GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_EXEC_PATH",
+    "GIT_CONFIG_GLOBAL",
+)  # fmt: skip
+_TRANSPORTS = ("file", "ssh", "https", "http", "git")
 _CONFIG = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -29,8 +34,11 @@ _CONFIG = {
     "fastimport.unpackLimit": "0",
     # `ext::` and every other helper that runs a command named in a URL.
     "protocol.allow": "never",
-    **{f"protocol.{name}.allow": "always" for name in ("file", "ssh", "https", "http", "git")},
+    **{f"protocol.{name}.allow": "always" for name in _TRANSPORTS},
 }
+# Where GIT_CREDENTIALS names a file in the format of git's credential store, that file is the only source of passwords.
+# It is read and never written: `store` alone would put what worked into it, and remove what a server once refused.
+_HELPER = '!read_only() { test "$1" = get && git credential-store --file "$GIT_CREDENTIALS" get; }; read_only'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,21 @@ class Git:
 
     def ask(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Run `git ARGUMENTS` whatever its exit status; raises TryAgain when it takes too long."""
-        command = ["git", f"--git-dir={self.folder}", *arguments]
+        return self._ended([f"--git-dir={self.folder}", *arguments], stdin, _environment() | _configuration())
+
+    def receive(self, request: bytes) -> Result:
+        """Have `git receive-pack` take a push, with the repository's own configuration and hooks."""
+        return self._ended(["receive-pack", str(self.folder)], request, _environment())
+
+    def _ended(self, arguments: list[str], stdin: bytes, environment: dict[str, str]) -> Result:
+        name = next(word for word in arguments if not word.startswith("-"))
         try:
             process = subprocess.Popen(
-                command,
+                ["git", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_environment(),
+                env=environment,
                 start_new_session=True,  # no terminal to prompt on; one group to kill
             )
         except FileNotFoundError:
@@ -66,9 +81,7 @@ class Git:
         try:
             out, err = process.communicate(stdin, timeout=self.timeout)
         except subprocess.TimeoutExpired:
-            raise TryAgain(
-                f"git {arguments[0]} took more than {self.timeout:g} s in {self.folder}; try again later"
-            ) from None
+            raise TryAgain(f"git {name} took more than {self.timeout:g} s in {self.folder}; try again later") from None
         finally:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -85,9 +98,15 @@ class Git:
 
 
 def check_url(url: str) -> str:
-    """Return a repository's path or URL if git can take it as one argument; else raise Rejected."""
+    """Return a repository's path or URL if git can take it as one argument; else raise Rejected.
+
+    Raises Misconfigured for a transport that is not to be used, such as one that runs a command.
+    """
     if not url or url.startswith("-") or not url.isprintable():
         raise Rejected(f"{url[:80]!r} is not a repository; give a folder or a URL such as https://host/env.git")
+    transport = re.match(r"([A-Za-z0-9+.-]+):(//|:)", url)
+    if transport and (transport[1] not in _TRANSPORTS or transport[2] == ":"):
+        raise Misconfigured(f"{url[:80]!r}: {transport[1]} is not a transport for git here; use https or ssh")
     return url
 
 
@@ -98,18 +117,14 @@ def commit_time(seconds: str) -> datetime:
 
 def _environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(_KEPT)}
-    config = {"GIT_CONFIG_COUNT": str(len(_CONFIG))}
-    for index, (key, value) in enumerate(_CONFIG.items()):
+    return kept | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def _configuration() -> dict[str, str]:
+    settings = [*_CONFIG.items()]
+    if os.environ.get("GIT_CREDENTIALS"):
+        settings += [("credential.helper", ""), ("credential.helper", _HELPER)]  # the empty one forgets the user's own
+    config = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for index, (key, value) in enumerate(settings):
         config |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
-    return (
-        kept
-        | config
-        | {
-            "LC_ALL": "C",
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_NO_REPLACE_OBJECTS": "1",
-            "GIT_OPTIONAL_LOCKS": "0",
-            "GIT_LITERAL_PATHSPECS": "1",
-        }
-    )
+    return config | {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}

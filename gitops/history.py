@@ -1,14 +1,14 @@
 """What was released where, when and by whom: read from main's commits and nothing else.
 
 A machine commit is believed by its trailers, so that 20,000 of them need no diff; a person's commit is compared with
-its parent.
+its parent. A merge that a forge made is the promotion that its second parent proposed, approved by who merged it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gitops.git import Git, commit_time
@@ -17,9 +17,10 @@ from gitops.remote import MAIN, Remote, opened
 from gitops.tree import read_blobs
 from slipway.errors import Misconfigured, Rejected
 from slipway.operation import Operation, parse_message
+from slipway.text import one_line
 from slipway.version import ModelVersion, parse_release_env
 
-__all__ = ["Event", "history", "reverted", "reverted_everywhere"]
+__all__ = ["Event", "Past", "history", "past", "reverted"]
 
 _ZEROS = re.compile(r"0+")
 
@@ -32,7 +33,7 @@ class Event:
     when: datetime
     who: str  # the author's name, as it stands in the commit
     subject: str
-    operation: Operation | None  # None: a person's commit
+    operation: Operation | None  # None: a person's commit, unless it merged a proposal as it was
     environment: str | None  # None: the commit changed no release
     model: str | None
     before: ModelVersion | None  # what was released before; None: nothing, or nothing readable
@@ -46,9 +47,25 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What main's commits, read once, say of every (environment, model)."""
+
+    events: Sequence[Event]  # oldest first
+    places: Mapping[str, int]  # commit -> its place on main, counted from the first
+    released: Mapping[tuple[str, str], Event]  # what brought the release that is there now
+    taken_out: Mapping[tuple[str, str], set[int]]  # see `reverted`
+
+    def contains(self, revision: str, commit: str) -> bool:
+        """Whether `revision` of main has `commit` of main in it; False when main has none of the first."""
+        place = self.places.get(revision)
+        return place is not None and place >= self.places[commit]
+
+
+@dataclass(frozen=True, slots=True)
 class _Commit:
     id: str
     parent: str | None
+    merged: str | None  # the second of exactly two parents
     when: datetime
     who: str
     message: str
@@ -77,7 +94,7 @@ def history(
     Raises Misconfigured when the repository has no main, TryAgain when it does not answer.
     """
     count = 0
-    for event in reversed(_events(url, start)):
+    for event in reversed(_events(url, start)[1]):
         if environment is not None and event.environment != environment:
             continue
         if model is not None and event.model != model:
@@ -93,12 +110,14 @@ def reverted(url: str, environment: str, model: str, *, start: str | None = None
 
     They must not be promoted there again by themselves.
     """
-    return _reverted(_events(url, start)).get((environment, model), set())
+    return _reverted(_events(url, start)[1]).get((environment, model), set())
 
 
-def reverted_everywhere(url: str, *, start: str | None = None) -> dict[tuple[str, str], set[int]]:
-    """`reverted` of every (environment, model) that has any, for the price of one."""
-    return _reverted(_events(url, start))
+def past(url: str, *, start: str | None = None) -> Past:
+    """Everything on main, or at and before the commit `start`; raises as `history` does."""
+    commits, events = _events(url, start)
+    released = {(e.environment, e.model): e for e in events if e.released and e.environment and e.model}
+    return Past(events, {commit.id: place for place, commit in enumerate(commits)}, released, _reverted(events))
 
 
 def _reverted(events: Iterable[Event]) -> dict[tuple[str, str], set[int]]:
@@ -119,8 +138,8 @@ def _reverted(events: Iterable[Event]) -> dict[tuple[str, str], set[int]]:
     return {key: numbers for key, numbers in found.items() if numbers}
 
 
-def _events(url: str, start: str | None) -> list[Event]:
-    """Every event, oldest first."""
+def _events(url: str, start: str | None) -> tuple[list[_Commit], list[Event]]:
+    """Every commit on main and every event, oldest first."""
     with opened(url) as remote:
         if start is None or remote.local is None:
             main = remote.branches(MAIN).get(MAIN)
@@ -128,20 +147,25 @@ def _events(url: str, start: str | None) -> list[Event]:
                 raise Misconfigured(f"{url} has no main; run `slipway env init` to set it up")
             start = start or main
         commits = list(_commits(remote.git, start))
-        steps = _steps_of_people(remote, [commit for commit in commits if commit.operation is None])
+        people = [commit for commit in commits if commit.operation is None]
+        steps = _steps_of_people(remote, people)
+        proposed = _proposals(remote.git, people)
     events: list[Event] = []
     now: dict[tuple[str | None, str | None], ModelVersion | None] = {}
     for commit in commits:
         for step in steps.get(commit.id) or [_step_of(commit, now)]:
             key = (step.environment, step.model)
             before, now[key] = now.get(key), step.after
+            operation = commit.operation
+            if operation is None and len(steps.get(commit.id, ())) == 1:
+                operation = _approved(commit, step, proposed.get(commit.id))
             events.append(
                 Event(
                     commit.id,
                     commit.when,
                     commit.who,
                     commit.message.split("\n", 1)[0],
-                    commit.operation,
+                    operation,
                     step.environment,
                     step.model,
                     before,
@@ -149,7 +173,33 @@ def _events(url: str, start: str | None) -> list[Event]:
                     commit.problem or step.problem,
                 )
             )
-    return events
+    return commits, events
+
+
+def _proposals(git: Git, commits: Iterable[_Commit]) -> dict[str, Operation]:
+    """The operation that each merge among `commits` merged, where its second parent records one."""
+    merges = {commit.merged: commit.id for commit in commits if commit.merged is not None}
+    if not merges:
+        return {}
+    ids = "".join(f"{parent}\n" for parent in merges).encode()
+    out = git.run("log", "-z", "--no-walk", "--stdin", "--format=%H%n%B", stdin=ids)
+    found: dict[str, Operation] = {}
+    for record in filter(None, out.decode(errors="replace").split("\0")):
+        commit, message = record.split("\n", 1)
+        try:
+            operation = parse_message(message)
+        except Rejected:
+            continue
+        if operation is not None and operation.action == "promote":
+            found[merges[commit]] = operation
+    return found
+
+
+def _approved(commit: _Commit, step: _Step, proposed: Operation | None) -> Operation | None:
+    """The promotion that a merge made by a forge is; None when it released anything else than what was proposed."""
+    if proposed is None or step.after is None or step.environment != proposed.environment:
+        return None
+    return replace(proposed, approved_by=one_line(commit.who) or "somebody") if step.after == proposed.version else None
 
 
 def _commits(git: Git, start: str) -> Iterator[_Commit]:
@@ -164,8 +214,9 @@ def _commits(git: Git, start: str) -> Iterator[_Commit]:
             operation = parse_message(message)
         except Rejected as error:
             problem = str(error)
-        parent = parents.split(" ")[0] or None
-        yield _Commit(commit, parent, commit_time(seconds), who, message, operation, problem)
+        parent, *others = parents.split(" ")
+        merged = others[0] if len(others) == 1 else None
+        yield _Commit(commit, parent or None, merged, commit_time(seconds), who, message, operation, problem)
 
 
 def _step_of(commit: _Commit, now: dict[tuple[str | None, str | None], ModelVersion | None]) -> _Step:

@@ -27,15 +27,13 @@ def hold(
     at: Callable[[str], None] = lambda point: None,
 ) -> Done:
     """Keep one version out of an environment; what is served there stays. Nothing is done when it is on hold."""
-    environment, model = wanted.environment, wanted.model
-    version = ModelVersion(model, wanted.number, wanted.digest)
+    environment, model, version = wanted.environment, wanted.model, wanted.version
     operation = Operation(operation_id or _new("hold"), "hold", environment, version, approved_by=by)
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot, _ = snapshot_of(url, tip, environment)
-        assert tip.commit is not None
+        snapshot = snapshot_of(url, tip, environment)
         if snapshot.held(environment, version):
-            return Done(tip.commit, created=False, reason=f"{version} is on hold in {environment} already")
+            return Done(snapshot.commit, created=False, reason=f"{version} is on hold in {environment} already")
         message = render_message(f"Hold {version} in {environment}", operation, wanted.reason)
         return Edit({hold_path(environment, model, wanted.number): render(wanted)}, message)
 
@@ -60,17 +58,15 @@ def release_hold(
     wanted = operation_id or _new("release-hold")
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot, _ = snapshot_of(url, tip, environment)
+        snapshot = snapshot_of(url, tip, environment)
         holds = [h for h in snapshot.holds if (h.environment, h.model) == (environment, model)]
         mine = next((h for h in holds if h.number == number), None)
-        taken_out = reverted(url, environment, model, start=tip.commit) if mine is None else set()
+        taken_out = reverted(url, environment, model, start=snapshot.commit) if mine is None else set()
         if mine is None and number not in taken_out:
             kept = sorted({h.number for h in holds} | taken_out)
             names = ", ".join(f"{model}@{n}" for n in kept) or f"no version of {model}"
             raise Rejected(f"{model}@{number} is not on hold in {environment}; on hold there: {names}")
-        version = (
-            ModelVersion(model, number, mine.digest) if mine else _reverted_version(url, environment, model, number)
-        )
+        version = mine.version if mine else _reverted_version(url, environment, model, number, snapshot.commit)
         operation = Operation(wanted, "release-hold", environment, version, approved_by=by)
         message = render_message(f"Release the hold on {version} in {environment}", operation)
         return Edit({hold_path(environment, model, number): None} if mine else {}, message)
@@ -85,11 +81,10 @@ def freeze(
     operation = Operation(operation_id or _new("freeze"), "freeze", environment, approved_by=by)
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot_of(url, tip, environment)
-        assert tip.commit is not None
+        snapshot = snapshot_of(url, tip, environment)
         path, content = freeze_path(environment), render(wanted)
         if tip.files.get(path) == content:
-            return Done(tip.commit, created=False, reason=f"{environment} is frozen in just this way already")
+            return Done(snapshot.commit, created=False, reason=f"{environment} is frozen in just this way already")
         return Edit({path: content}, render_message(f"Freeze {environment}", operation, wanted.reason))
 
     return edit(url, change, operation_id=operation.id, reads=paths_of(environment))
@@ -100,11 +95,10 @@ def unfreeze(url: str, environment: str, *, by: str | None = None, operation_id:
     operation = Operation(operation_id or _new("unfreeze"), "unfreeze", environment, approved_by=by)
 
     def change(tip: Tip) -> Edit | Done:
-        snapshot_of(url, tip, environment)
-        assert tip.commit is not None
+        snapshot = snapshot_of(url, tip, environment)
         path = freeze_path(environment)
         if path not in tip.files:
-            return Done(tip.commit, created=False, reason=f"nobody froze {environment}")
+            return Done(snapshot.commit, created=False, reason=f"nobody froze {environment}")
         return Edit({path: None}, render_message(f"Unfreeze {environment}", operation))
 
     return edit(url, change, operation_id=operation.id, reads=paths_of(environment))
@@ -114,8 +108,8 @@ def _new(action: str) -> str:
     return f"{action}/{uuid4().hex}"
 
 
-def _reverted_version(url: str, environment: str, model: str, number: int) -> ModelVersion:
-    for event in history(url, environment, model):
+def _reverted_version(url: str, environment: str, model: str, number: int, start: str) -> ModelVersion:
+    for event in history(url, environment, model, start=start):
         if event.before is not None and event.before.number == number:
             return event.before
     raise Rejected(f"{model}@{number} was never released to {environment}; see `slipway history {environment} {model}`")

@@ -11,6 +11,7 @@ from slipway.version import release_path
 
 __all__ = [
     "ENVIRONMENTS",
+    "EVIDENCE_FILE",
     "FREEZE_FILE",
     "HOLD_FILE",
     "OURS",
@@ -24,12 +25,14 @@ __all__ = [
     "kustomization_path",
     "release_path",
     "render",
+    "retired_path",
 ]
 
 ENVIRONMENTS = "envs/environments.yaml"
 _ENVIRONMENT = f"envs/(?P<environment>{ENVIRONMENT.strip('^$')})"
 _FOLDER = f"{_ENVIRONMENT}/(?P<model>{MODEL.strip('^$')})"
 RELEASE_FILE = re.compile(rf"{_FOLDER}/release\.env", re.ASCII)
+EVIDENCE_FILE = re.compile(rf"{_FOLDER}/evidence\.json", re.ASCII)
 HOLD_FILE = re.compile(rf"{_FOLDER}/holds/[0-9]+\.json", re.ASCII)
 FREEZE_FILE = re.compile(rf"{_ENVIRONMENT}/freeze\.json", re.ASCII)
 # Files that only slipway writes, whatever their names are.
@@ -49,6 +52,15 @@ def evidence_path(environment: str, model: str) -> str:
 def kustomization_path(environment: str, model: str) -> str:
     """Written once, then people's."""
     return f"{folder(environment, model)}/kustomization.yaml"
+
+
+def retired_path(environment: str, model: str, path: str) -> str:
+    """Where a file that people wrote in the model's folder lies while nothing is released.
+
+    Argo CD looks at a folder's own files only, so it sees nothing to serve there; a patch alone would be an error.
+    """
+    place = folder(environment, model)
+    return f"{place}/retired/{path.removeprefix(place + '/')}"
 
 
 def hold_path(environment: str, model: str, number: int) -> str:
@@ -83,7 +95,7 @@ def kustomization(environment: str, model: str) -> bytes:
 
 
 _KUSTOMIZATION = """\
-# Written once by slipway, yours from here on: set replicas, memory, GPUs, annotations as patches.
+# Written once by slipway, yours from here on: set replicas, memory, annotations as patches.
 # release.env beside it is slipway's; do not edit that one.
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -98,7 +110,8 @@ labels:
   - includeSelectors: true
     pairs:
       app.kubernetes.io/instance: {name}
-# The probes ask for exactly the released version.
+# With components: [../../base/autoscaling], KEDA adds replicas while requests wait.
+# The probes ask for exactly the released version, and autoscaling for exactly this model here.
 replacements:
   - source: {{kind: ConfigMap, name: release, fieldPath: data.MODEL}}
     targets:
@@ -107,6 +120,14 @@ replacements:
           - spec.template.spec.containers.[name=triton].startupProbe.httpGet.path
           - spec.template.spec.containers.[name=triton].readinessProbe.httpGet.path
         options: {{delimiter: /, index: 3}}
+      - select: {{kind: ScaledObject}}
+        fieldPaths: [spec.triggers.0.metadata.query]
+        options: {{delimiter: '"', index: 3}}
+  - source: {{kind: Deployment, fieldPath: metadata.namespace}}
+    targets:
+      - select: {{kind: ScaledObject}}
+        fieldPaths: [spec.triggers.0.metadata.query]
+        options: {{delimiter: '"', index: 1}}
   - source: {{kind: ConfigMap, name: release, fieldPath: data.VERSION}}
     targets:
       - select: {{kind: Deployment}}

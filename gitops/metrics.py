@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from gitops.layout import kubernetes_name
 from gitops.promql import ERROR_RESPONSE, Queries, queries
 from slipway.errors import Misconfigured, TryAgain
 
@@ -52,7 +53,7 @@ class Measurements:
                 f"Prometheus has several series for {model}@{number} of one server in {environment}; "
                 "let one scrape job with job=triton watch each server"
             )
-        replicas = self._count("replicas", (environment, model))
+        replicas = self._count("replicas", (environment, kubernetes_name(model)))
         if replicas is None:
             replicas = self._count("replicas", (environment, ""))
         ready = self._count("ready_replicas", key)
@@ -198,8 +199,10 @@ class PrometheusMetrics:
 
     def _refuse(self, response: Any, *_: object, **__: object) -> None:
         status = response.status_code
-        if status < 400:
+        if status == 200 or response.is_redirect:
             return
+        if status < 400:
+            raise self._not_prometheus(f"with status {status}")
         text = " ".join(response.text[:300].split())
         if status >= 500 or status in (408, 429):
             raise TryAgain(f"Prometheus at {self._url} answers {status} ({text}); run again when it has recovered")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-__all__ = ["ERROR_RESPONSE", "Queries", "queries", "quote", "selector"]
+__all__ = ["ERROR_RESPONSE", "Queries", "queries", "quote", "selector", "since"]
 
 _VERSION = "environment, model, version"
 # Latency quantiles are NaN while nobody asks, so the last one within this stretch speaks.
@@ -35,7 +35,8 @@ def selector(metric: str, labels: Mapping[str, str]) -> str:
 class Queries:
     """One field a question; all are evaluated at the same moment."""
 
-    replicas: str  # servers that are scraped, by environment and by the label `serves` where a server is one model's
+    # Servers that are scraped, by environment and, where a server is one model's, by its `layout.kubernetes_name`.
+    replicas: str
     ready_replicas: str  # servers in which a version's series exist: Triton creates them on load, drops them on unload
     ready_since: str  # seconds since 1970 at which the last of a version's series began; absent if before `span`
     successes: str
@@ -68,15 +69,16 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
         replicas=f"count by (environment, serves) ({up})",
         ready_replicas=f"count by ({_VERSION}) ({success})",
         ready_since=f"max by ({_VERSION}) ({began} or max_over_time({began}[{_seconds(span)}s:{step}s]))",
-        successes=f"sum by ({_VERSION}) ({_since(success, window)})",
+        successes=f"sum by ({_VERSION}) ({since(success, window)})",
         failure_series=f"count by ({_VERSION}) ({failure})",
-        failures=f"sum by ({_VERSION}, reason) ({_since(failure, window)} or {_since(answered, window)}) != 0",
+        failures=f"sum by ({_VERSION}, reason) ({since(failure, window)} or {since(answered, window)}) != 0",
         p95_us=f"max by ({_VERSION}) ({latency} >= 0 or last_over_time(({latency} >= 0)[{_LATENCY_SECONDS}s:15s]))",
         duplicates=f"count by ({_VERSION}) ({duplicates})",
     )
 
 
-def _since(counter: str, window: timedelta) -> str:
+def since(counter: str, window: timedelta) -> str:
+    """How much a counter has grown within `window`, its whole value where it is younger than that."""
     # Not increase(): that extrapolates, misses what came before the first scrape, and reads every sample in between.
     # A counter starts at 0 when a server loads the version, so its value is the count since then, warm-up requests
     # included; where it is older than the window, what it was at the window's start is taken off.

@@ -15,8 +15,8 @@ from gitops.layout import (
     kustomization,
     kustomization_path,
     release_path,
+    retired_path,
 )
-from slipway.environments import Environment
 from slipway.errors import Misconfigured, Rejected
 from slipway.version import ModelVersion, render_release_env
 
@@ -29,7 +29,7 @@ def paths_of(environment: str, model: str | None = None) -> Sequence[str]:
     return (ENVIRONMENTS, freeze_path(environment), *models)
 
 
-def snapshot_of(url: str, tip: Tip, environment: str) -> tuple[Snapshot, Environment]:
+def snapshot_of(url: str, tip: Tip, environment: str) -> Snapshot:
     """The part of the repository that was read; raises Misconfigured without main or without that environment.
 
     Raises Rejected when a file of slipway in it was edited into nonsense: nothing is built on what is not understood.
@@ -37,13 +37,10 @@ def snapshot_of(url: str, tip: Tip, environment: str) -> tuple[Snapshot, Environ
     if tip.commit is None:
         raise Misconfigured(f"{url} has no main; run `slipway env init` to set it up")
     snapshot = parse_files(tip.commit, tip.files)
-    found = snapshot.environments.get(environment)
-    if found is None:
-        names = ", ".join(e.name for e in snapshot.environments.environments)
-        raise Misconfigured(f"{url} has no environment {environment}; use one of {names}, or add it to {ENVIRONMENTS}")
+    snapshot.environment(environment, url)
     for path, reason in snapshot.broken.items():
         raise Rejected(reason if path in reason else f"{path}: {reason}")
-    return snapshot, found
+    return snapshot
 
 
 def check_enter(snapshot: Snapshot, environment: str, version: ModelVersion, now: datetime | None = None) -> None:
@@ -62,7 +59,10 @@ def check_enter(snapshot: Snapshot, environment: str, version: ModelVersion, now
 
 
 def files_of(tip: Tip, environment: str, version: ModelVersion, evidence: bytes | None) -> dict[str, bytes | None]:
-    """The files of a release; without evidence an older one is removed, and kustomization.yaml is written only once."""
+    """The files of a release; without evidence an older one is removed, and kustomization.yaml is written only once.
+
+    What people had written before the model was retired comes back.
+    """
     files: dict[str, bytes | None] = {release_path(environment, version.name): render_release_env(version).encode()}
     path = evidence_path(environment, version.name)
     if evidence is not None or path in tip.files:
@@ -70,4 +70,9 @@ def files_of(tip: Tip, environment: str, version: ModelVersion, evidence: bytes 
     path = kustomization_path(environment, version.name)
     if path not in tip.files:
         files[path] = kustomization(environment, version.name)
+        away = retired_path(environment, version.name, "")
+        for old, content in tip.files.items():
+            if old.startswith(away):
+                files[old] = None
+                files[f"{folder(environment, version.name)}/{old.removeprefix(away)}"] = content
     return files

@@ -14,14 +14,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitops.delivery import deliver, written_pack
 from gitops.git import Git, Result, check_url
 from gitops.tree import list_files
 from gitops.turn import turn
 from slipway.errors import Misconfigured, TryAgain
 
-__all__ = ["MAIN", "Remote", "opened"]
+__all__ = ["LOOK_BACK", "MAIN", "Remote", "opened"]
 
 MAIN = "refs/heads/main"
+# Commits that are looked through for what an earlier process of the same operation may have left.
+LOOK_BACK = 500
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -81,11 +84,18 @@ class Remote:
 
     def push(self, moves: Mapping[str, tuple[str | None, str | None]]) -> Result:
         """Move refs, all or none: {ref: (commit it must have now, commit it gets)}; None stands for "no such ref"."""
+        if self.local is not None:
+            return deliver(Git(self.local, self.git.timeout), moves, written_pack(self.git.folder))
         leases = [f"--force-with-lease={ref}:{old or ''}" for ref, (old, _) in moves.items()]
         specs = [f"{new or ''}:{ref}" for ref, (_, new) in moves.items()]
         atomic = ["--atomic"] if len(moves) > 1 else []
-        where = str(self.local) if self.local is not None else self.url
-        return self.git.ask("push", "--porcelain", "--no-verify", *atomic, *leases, "--", where, *specs)
+        return self.git.ask("push", "--porcelain", "--no-verify", *atomic, *leases, "--", self.url, *specs)
+
+    def forget(self) -> None:
+        """Remove what was written here and not delivered, before a commit is built on what is there now."""
+        if self.local is not None:
+            for path in (self.git.folder / "objects" / "pack").iterdir():
+                path.unlink()
 
     def turn(self, wait: float = 120.0) -> AbstractContextManager[None]:
         """Stand in line with this machine's other writers, where the repository is a folder."""
@@ -123,9 +133,12 @@ def opened(url: str, timeout: float = 120.0) -> Iterator[Remote]:
     local = _git_dir(check_url(url))
     with tempfile.TemporaryDirectory(prefix="slipway-git-") as folder:
         git = Git(Path(folder), timeout)
-        git.run("init", "--quiet", "--bare", "--template=")
+        # What `git init --bare` makes, without a process.
+        for part in ("refs/heads", "objects/info", "objects/pack"):
+            (git.folder / part).mkdir(parents=True)
+        (git.folder / "HEAD").write_text("ref: refs/heads/main\n")
+        (git.folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
         if local is not None:
-            (git.folder / "objects" / "info").mkdir(exist_ok=True)
             (git.folder / "objects" / "info" / "alternates").write_text(f"{local / 'objects'}\n")
         yield Remote(url, git, local)
 

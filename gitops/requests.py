@@ -8,16 +8,15 @@ from datetime import datetime
 
 from gitops.git import commit_time
 from gitops.layout import folder, release_path
-from gitops.remote import MAIN, Remote
+from gitops.remote import LOOK_BACK, MAIN, Remote
 from gitops.tree import list_files, read_blobs
 from slipway.errors import Rejected
 from slipway.names import check_environment, check_model, check_number
 from slipway.operation import Operation, parse_message
 from slipway.version import ModelVersion
 
-__all__ = ["LOOK_BACK", "Request", "files_at", "list_requests", "prefix", "ref_of", "waiting"]
+__all__ = ["Request", "branch_of", "files_at", "list_requests", "parse_ref", "prefix", "ref_of", "waiting"]
 
-LOOK_BACK = 500  # commits of a request's history that are fetched from a URL
 _PREFIX = "refs/heads/promote/"
 
 
@@ -37,13 +36,20 @@ class Request:
     changed: bool = False
 
 
+def branch_of(environment: str, model: str, number: int) -> str:
+    """The branch of a request: promote/production/digits-5."""
+    return f"promote/{check_environment(environment)}/{check_model(model)}-{check_number(number)}"
+
+
 def ref_of(environment: str, model: str, number: int) -> str:
     """The full ref of a request's branch."""
-    return f"{_PREFIX}{environment}/{model}-{number}"
+    return f"refs/heads/{branch_of(environment, model, number)}"
 
 
-def _parse_ref(ref: str) -> tuple[str, str, int] | None:
-    """(environment, model, number) of a request's branch; None for any other branch."""
+def parse_ref(ref: str) -> tuple[str, str, int] | None:
+    """(environment, model, number) of the full ref of a request's branch; None for any other branch."""
+    if not ref.startswith(_PREFIX):
+        return None
     environment, _, rest = ref.removeprefix(_PREFIX).partition("/")
     model, _, number = rest.rpartition("-")
     try:
@@ -56,7 +62,7 @@ def waiting(branches: Mapping[str, str], environment: str, model: str) -> dict[i
     """Number -> head of every request for a model, among branches (full ref -> commit)."""
     found: dict[int, str] = {}
     for ref, head in branches.items():
-        parsed = _parse_ref(ref)
+        parsed = parse_ref(ref)
         if parsed and parsed[:2] == (environment, model):
             found[parsed[2]] = head
     return found
@@ -83,7 +89,7 @@ def list_requests(remote: Remote, environment: str | None = None) -> list[Reques
 
 
 def _request(remote: Remote, ref: str, head: str) -> Request | None:
-    place = _parse_ref(ref)
+    place = parse_ref(ref)
     if place is None:
         return None
     # The commit that opened the request: the head, unless somebody pushed onto the branch.

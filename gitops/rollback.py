@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from gitops.edit import Done, Edit, Tip, edit
 from gitops.environment_repo import Snapshot
 from gitops.evidence import evidence_at
-from gitops.history import Event, history, reverted
+from gitops.history import Event, past
 from gitops.layout import hold_path, render
 from gitops.release import files_of, paths_of, snapshot_of
 from slipway.environments import Hold
@@ -17,7 +18,7 @@ from slipway.names import check_model
 from slipway.operation import Operation, render_message
 from slipway.version import ModelVersion
 
-__all__ = ["rollback"]
+__all__ = ["last_good", "rollback"]
 
 
 def rollback(
@@ -51,50 +52,21 @@ def rollback(
 
     def change(tip: Tip) -> Edit | Done:
         nowhere.clear()
-        snapshot, _ = snapshot_of(url, tip, environment)
-        assert tip.commit is not None
+        snapshot = snapshot_of(url, tip, environment)
         current = snapshot.release(environment, model)
         if expected is not None and current != expected:
-            return Done(tip.commit, created=False, reason=f"{environment} does not serve {expected} any more")
+            return Done(snapshot.commit, created=False, reason=f"{environment} does not serve {expected} any more")
         if current is None:
             raise Rejected(f"{environment} serves no version of {model}; there is nothing to roll back")
-        past = list(history(url, environment, model, start=tip.commit))
-        target = _last_good(
-            snapshot, environment, current, past, reverted(url, environment, model, start=tip.commit), number
+        known, place = past(url, start=snapshot.commit), (environment, model)
+        events = [event for event in reversed(known.events) if (event.environment, event.model) == place]
+        target = (
+            last_good(snapshot, environment, current, events, known.taken_out.get(place, ()))
+            if number is None
+            else _asked_for(snapshot, environment, current, events, number)
         )
-        held = Hold(
-            environment=environment,
-            model=model,
-            number=current.number,
-            digest=current.digest,
-            reason=reason[:1000],
-            since=now,
-        )
+        held = Hold.of(current, environment, reason, now)
         files: dict[str, bytes | None] = {hold_path(environment, model, current.number): render(held)}
-        undone = next((e.commit for e in past if e.released and e.after == current), None)
-        if target is None:
-            nowhere.append(
-                f"{current} is the only good version that {environment} ever had of {model}; it is on hold now and "
-                f"still served: push a better version, or stop it with `slipway retire {environment} {model}`"
-            )
-            if snapshot.held(environment, current):
-                return Done(tip.commit, created=False, reason=f"{current} is on hold already")
-            # Not the rollback's own id: asked again, this must be refused again and not be found as done.
-            operation = Operation(
-                id=f"{operation_id}/hold",
-                action="hold",
-                environment=environment,
-                version=current,
-                run=run,
-                source_env_commit=source_env_commit,
-                verdict=verdict,
-                approved_by=by,
-            )
-            return Edit(files, render_message(f"Hold {current} in {environment}", operation, reason))
-        released = next(e.commit for e in past if e.released and e.after == target)
-        place = (released, environment, model)
-        proof = evidence if evidence is not None else evidence_at(url, [place]).get(place)
-        files = files_of(tip, environment, target, proof) | files
         operation = Operation(
             id=operation_id,
             action="rollback",
@@ -102,10 +74,24 @@ def rollback(
             version=target,
             run=run,
             source_env_commit=source_env_commit,
-            rollback_of=undone,
+            rollback_of=next((e.commit for e in events if e.released and e.after == current), None),
             verdict=verdict,
             approved_by=by,
         )
+        if target is None:
+            nowhere.append(
+                f"{current} is the only good version that {environment} ever had of {model}; it is on hold now and "
+                f"still served: push a better version, or stop it with `slipway retire {environment} {model}`"
+            )
+            if snapshot.held(environment, current):
+                return Done(snapshot.commit, created=False, reason=f"{current} is on hold already")
+            # Not the rollback's own id: asked again, this must be refused again and not be found as done.
+            operation = replace(operation, id=f"{operation_id}/hold", action="hold", version=current, rollback_of=None)
+            return Edit(files, render_message(f"Hold {current} in {environment}", operation, reason))
+        released = next(e.commit for e in events if e.released and e.after == target)
+        there = (released, environment, model)
+        proof = evidence if evidence is not None else evidence_at(url, [there]).get(there)
+        files = files_of(tip, environment, target, proof) | files
         return Edit(files, render_message(f"Roll {environment} back from {current} to {target}", operation, reason))
 
     done = edit(url, change, operation_id=operation_id, reads=paths_of(environment, model), at=at)
@@ -114,32 +100,38 @@ def rollback(
     return done
 
 
-def _last_good(
+def last_good(
     snapshot: Snapshot,
     environment: str,
-    current: ModelVersion,
-    past: Sequence[Event],
-    taken_out: set[int],
-    number: int | None,
+    current: ModelVersion | None,
+    events: Iterable[Event],  # of one model there, newest first
+    taken_out: Collection[int],
 ) -> ModelVersion | None:
-    """The newest earlier release that may come back, or the one asked for; None when there is none."""
-    for event in past:
-        version = event.after
-        if version is None or version == current or not event.released:
-            continue
-        held = snapshot.held(environment, version)
-        if number is None and held is None and version.number not in taken_out:
+    """What a rollback returns to: the newest earlier release that is not on hold and that no person took out."""
+    for version in _earlier(current, events):
+        if version.number not in taken_out and snapshot.held(environment, version) is None:
             return version
-        if version.number == number:
-            if held is not None:
-                raise Rejected(
-                    f"{version} is on hold in {environment} ({held.reason}); "
-                    f"`slipway release-hold {environment} {version}` first"
-                )
-            return version
-    if number is not None:
+    return None
+
+
+def _asked_for(
+    snapshot: Snapshot, environment: str, current: ModelVersion, events: Iterable[Event], number: int
+) -> ModelVersion:
+    version = next((each for each in _earlier(current, events) if each.number == number), None)
+    if version is None:
         raise Rejected(
             f"{current.name}@{number} was never released to {environment}, or is served there now; "
             f"see `slipway history {environment} {current.name}`"
         )
-    return None
+    if (held := snapshot.held(environment, version)) is not None:
+        raise Rejected(
+            f"{version} is on hold in {environment} ({held.reason}); "
+            f"`slipway release-hold {environment} {version}` first"
+        )
+    return version
+
+
+def _earlier(current: ModelVersion | None, events: Iterable[Event]) -> Iterator[ModelVersion]:
+    for event in events:
+        if event.released and event.after is not None and event.after != current:
+            yield event.after

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
+from uuid import uuid4
 
 from gitops.edit import Done, Edit, Tip, edit
 from gitops.environment_repo import parse_environments
+from gitops.installation import Installation, render_installation
 from gitops.layout import ENVIRONMENTS
 from slipway.errors import Misconfigured
 from slipway.operation import Operation, render_message
@@ -21,21 +22,32 @@ def default_folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "envs"
 
 
-def seed(url: str, folder: Path) -> Done:
+def seed(url: str, folder: Path, installation: Installation | None = None) -> Done:
     """Commit every file of `folder` that main does not have below envs/; files that are there are people's and stay.
 
-    Raises Misconfigured when `folder` has no usable environments.yaml.
+    installation: what its values file says; slipway's own files of it are brought up to date.
+    Raises Misconfigured when `folder` has no usable environments.yaml, or servers cannot have that installation.
     """
-    contents = _contents(folder)
+    ours = render_installation(installation) if installation else {}
+    contents = _contents(folder) | ours
     environments = parse_environments(contents.get(ENVIRONMENTS), str(folder / "environments.yaml"))
-    digest = hashlib.sha256(repr(sorted(contents.items())).encode()).hexdigest()[:24]
-    operation = Operation(f"seed/{digest}", "seed", environments.first.name)
+    # A name of its own each time: what was set back meanwhile is to be set again.
+    operation = Operation(f"seed/{uuid4().hex}", "seed", environments.first.name)
 
     def change(tip: Tip) -> Edit | Done:
-        missing: dict[str, bytes | None] = {p: c for p, c in contents.items() if p not in tip.files}
+        missing: dict[str, bytes | None] = {
+            path: content
+            for path, content in contents.items()
+            if path not in tip.files or (path in ours and tip.files[path] != content)
+        }
         if tip.commit is not None and not missing:
             return Done(tip.commit, created=False, reason="everything is there already")
-        subject = "Set up the environment repository" if tip.commit is None else "Add what slipway needs below envs/"
+        if tip.commit is None:
+            subject = "Set up the environment repository"
+        elif set(missing) <= set(ours):
+            subject = "Give the servers the images and the store of the installation"
+        else:
+            subject = "Add what slipway needs below envs/"
         return Edit(missing, render_message(subject, operation))
 
     return edit(url, change, operation_id=operation.id, reads=sorted(contents))

@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from env_world import World
+from source_world import Source, first_push
 
 from gitops.seed import default_folder, seed
 
@@ -22,6 +23,12 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def now() -> datetime:
     return NOW
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """A source repository with two models."""
+    return first_push(tmp_path / "source")
 
 
 @pytest.fixture

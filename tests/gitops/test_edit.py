@@ -119,7 +119,7 @@ def test_a_folder_that_is_no_repository_is_a_setting_to_change(tmp_path: Path):
 
 
 def test_a_transport_that_runs_commands_is_refused(tmp_path: Path):
-    with pytest.raises(TryAgain):
+    with pytest.raises(Misconfigured, match="ext is not a transport for git here; use https or ssh"):
         read(f"ext::touch {tmp_path}/pwned")
     assert not (tmp_path / "pwned").exists()
 
@@ -181,3 +181,14 @@ def test_paths_with_odd_characters_are_written_as_they_are(world: World):
 
     edit(world.url, change, operation_id="odd", reads=[path])
     assert path in world.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
+
+
+def test_a_branch_that_is_named_like_mains_ref_stops_no_bump(world: World):
+    world.git("branch", "refs/heads/main", "main")
+    assert world.bump(1).created
+
+
+def test_a_push_that_git_itself_refuses_says_why(world: World):
+    world.git("branch", "refs/heads/main", "main")
+    with pytest.raises(Misconfigured, match="matches more than one"):
+        World(world.repo, f"file://{world.repo}", world.tmp).bump(1)

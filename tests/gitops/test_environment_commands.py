@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from env_world import World
+from env_world import World, version
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def slipway(world: World):
 def test_init_makes_the_repository_that_is_named(slipway, world: World):
     status, out, _ = slipway("env", "init", str(world.tmp / "new.git"))
     assert (status, "set up" in out) == (0, True)
-    assert slipway("env", "init", str(world.tmp / "new.git"))[1].endswith("already recorded\n")
+    assert slipway("env", "init", str(world.tmp / "new.git"))[1].endswith("is there already\n")
 
 
 def test_check_lists_what_is_broken_and_ends_with_65(slipway, world: World):
@@ -56,12 +56,31 @@ def test_history_as_json(slipway, world: World):
 
 def test_history_of_nothing_says_so(slipway):
     assert slipway("history", "production")[1] == "nothing was released to production yet\n"
+    assert slipway("history", "production", "digits")[1] == "no version of digits was released to production yet\n"
+
+
+@pytest.mark.parametrize("more", [[], ["digits"], ["--json"]])
+def test_history_of_an_environment_that_there_is_not_names_those_that_there_are(slipway, more: list[str]):
+    status, out, err = slipway("history", "nosuch", *more)
+    assert (status, out, "no environment nosuch; use one of staging, production" in err) == (78, "", True)
+
+
+def test_an_environment_that_is_gone_keeps_its_history(slipway, world: World):
+    world.bump(1)
+    only = "environments: [{name: production, accepts: direct}]\n"
+    world.edit_by_hand({"envs/environments.yaml": only})
+    assert "digits" in slipway("history", "staging")[1]
 
 
 @pytest.mark.parametrize("name", ["../x", "--upload-pack=x", "PRODUCTION", "x" * 300])
 def test_a_hostile_name_is_one_line_and_65_or_usage(slipway, name: str):
     status, _, err = slipway("history", "--", name)
     assert (status, len(err.splitlines())) == (65, 1)
+
+
+def test_a_hold_is_named_by_model_and_number(slipway):
+    status, _, err = slipway("release-hold", "staging", "digits")
+    assert (status, "'digits' names no version; write MODEL@NUMBER, such as digits@5" in err) == (2, True)
 
 
 def test_rollback_and_release_hold(slipway, world: World):
@@ -94,6 +113,23 @@ def test_a_freeze_with_a_wrong_end_is_a_usage_error(slipway, arguments: tuple[st
     assert slipway("freeze", "production", "--reason", "x", *arguments)[0] == 2
 
 
+NO_LINE = ["", "two\nlines", "\x1b[31mred", "x" * 501]
+
+
+@pytest.mark.parametrize("reason", NO_LINE)
+def test_a_rollback_with_a_reason_that_is_no_line_is_a_usage_error(slipway, world: World, reason: str):
+    world.bump(1)
+    world.bump(2)
+    assert slipway("rollback", "staging", "digits", "--reason", reason)[0] == 2
+    assert world.read().release("staging", "digits") == version(2)
+
+
+@pytest.mark.parametrize("reason", NO_LINE)
+def test_a_freeze_with_a_reason_that_is_no_line_is_a_usage_error(slipway, world: World, reason: str):
+    assert slipway("freeze", "production", "--reason", reason, "--for", "1h")[0] == 2
+    assert world.read().freezes["production"] == []
+
+
 def test_retire(slipway, world: World):
     world.bump(1)
     assert slipway("retire", "staging", "digits")[0] == 0
@@ -108,6 +144,16 @@ def test_an_unknown_environment_is_a_setting_to_change(slipway):
 @pytest.mark.parametrize("command", ["env", "history", "rollback", "release-hold", "freeze", "unfreeze", "retire"])
 def test_help_teaches_by_example(slipway, command: str):
     assert f"  slipway {command} " in slipway(command, "--help")[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become a user without a name")
+def test_who_has_no_name_on_this_machine_is_somebody():
+    code = (
+        "import os, gitops.git; from hera_workflows.identity import who; "
+        "os.setgroups([]); os.setuid(54321); print(who())"
+    )
+    bare = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=bare, text=True) == "somebody\n"
 
 
 def test_reading_imports_neither_torch_nor_gitpython(world: World):

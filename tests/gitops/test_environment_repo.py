@@ -49,6 +49,9 @@ NONSENSE = {
     "envs/staging/third/release.env": "MODEL=fourth\nVERSION=1\nDIGEST=sha256:" + "0" * 64 + "\n",
     "envs/staging/digits/holds/3.json": "{}",
     "envs/staging/digits/holds/x.json": "{}",
+    "envs/staging/digits/holds/4.json": """
+        {"environment": "staging", "model": "digits", "number": 4, "digest": "sha256:", "reason": "slow",
+         "since": "2026-01-01T00:00:00Z"}""",
     "envs/production/freeze.json": "[]",
     "envs/staging/UPPER/release.env": "MODEL=UPPER\n",
 }
@@ -96,8 +99,14 @@ def test_a_repository_without_environments_says_how_to_set_it_up(empty: World):
         ("environments:\n  - name: staging\n  - name: Prod\n    after: staging\n", r"e\.yaml:3: .*name"),
         ("environments:\n  - name: staging\n    acepts: direct\n", r"e\.yaml:3: environments\.0\.acepts: Extra"),
         ("environments:\n  - {name: a\n", r"e\.yaml:3:1: "),
+        (
+            "environments:\n  - name: a\n    freezes:\n    - until: 2026-13-01T00:00:00Z\n",
+            r"e\.yaml:4:14: '2026-13-01T00:00:00Z' is no timestamp; correct it",
+        ),
+        ("environments: !!bool maybe\n", r"e\.yaml:1:15: 'maybe' is no bool"),
         ("environments:\n  - name: a\n  - name: b\n    after: c\n", "b comes after c, which is not listed above it"),
         ("", r"e\.yaml:1: "),
+        ("environments: " + "[" * 5000, r"e\.yaml: nested too deep"),
         ("environments: &a [*a]", r"e\.yaml"),
         ("!!python/object/apply:os.system [id]", r"e\.yaml:1"),
     ],

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import click
 import pytest
 from env_world import PERSON, World, version
 
 from gitops.approvals import approve
-from gitops.history import Event, history
+from gitops.history import Event, history, past
 from gitops.rollback import rollback
-from hera_workflows.cli.history_table import as_table
+from hera_workflows.cli.history import as_table
 from slipway.errors import Misconfigured
+from slipway.version import render_release_env
 
 
 def told(world: World, *arguments: str, **options: object) -> list[tuple[str, str | None, str | None, str | None]]:
@@ -69,13 +71,57 @@ def test_a_persons_commit_over_several_models_is_several_events(world: World):
     assert told(world)[:2] == [("Ann", "staging", "other@1", None), ("Ann", "staging", "digits@1", None)]
 
 
-def test_a_merge_by_hand_is_a_persons_commit(world: World):
+def merge_as_a_forge(world: World, branch: str, *options: str) -> None:
+    """What a forge does when a person presses "merge": nothing of slipway's stands in its message."""
+    work = world.clone()
+    message = ("--message", f"Merge pull request 'Promote' (#1) from {branch} into main", "--message", "Reviewed-on: x")
+    world.person("merge", "--quiet", "--no-ff", *message, *options, f"origin/{branch}", work=work)
+    world.person("push", "--quiet", "origin", "HEAD:main", work=work)
+
+
+def test_a_merge_of_a_forge_is_the_promotion_that_was_judged(anywhere: World):
+    anywhere.bump(1)
+    request = anywhere.propose(1)
+    merge_as_a_forge(anywhere, request.branch)
+    event = next(history(anywhere.url))
+    assert (event.environment, event.before, event.after) == ("production", None, version(1))
+    assert event.operation == replace(request.operation, approved_by="Ann")
+
+
+def test_a_merge_that_releases_something_else_than_was_judged_is_a_persons_commit(world: World):
     world.bump(1)
     request = world.propose(1)
     work = world.clone()
-    world.person("merge", "--quiet", "--no-ff", "--no-edit", f"origin/{request.branch}", work=work)
+    other = world.show("envs/production/digits/release.env", request.head).replace("VERSION=1", "VERSION=7")
+    world.person("merge", "--quiet", "--no-ff", "--no-commit", f"origin/{request.branch}", work=work)
+    (work / "envs/production/digits/release.env").write_text(other)
+    world.person("commit", "--quiet", "--all", "--message", "Merge, but otherwise", work=work)
     world.person("push", "--quiet", "origin", "HEAD:main", work=work)
-    assert told(world)[0] == ("Ann", "production", None, "digits@1")
+    assert told(world)[0] == ("Ann", "production", None, "digits@7")
+
+
+def test_a_revert_of_a_forges_merge_takes_the_version_out(world: World):
+    world.bump(1)
+    request = world.propose(1)
+    merge_as_a_forge(world, request.branch)
+    work = world.clone()
+    world.person("revert", "--no-edit", "-m", "1", "HEAD", work=work)
+    world.person("push", "--quiet", "origin", "HEAD:main", work=work)
+    assert past(world.url).taken_out == {("production", "digits"): {1}}
+
+
+def test_a_later_commit_of_main_contains_a_release_and_an_earlier_one_does_not(anywhere: World):
+    before = anywhere.main()
+    anywhere.bump(1)
+    anywhere.bump(1, "other")
+    found = past(anywhere.url)
+    released = found.released["staging", "digits"].commit
+    assert [found.contains(revision, released) for revision in (before, released, anywhere.main(), "a" * 40)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_nonsense_by_hand_is_shown_with_what_is_wrong(world: World):
@@ -114,7 +160,9 @@ def test_the_history_table(world: World, now: datetime, golden: Callable[[str, s
     world.bump(2)
     rollback(world.url, "staging", "digits", now=now, reason="x", operation_id="rb")
     world.edit_by_hand({"envs/staging/digits/release.env": None}, "Stop \x1b[31mdigits")
-    golden("history.txt", as_table([_fixed(count, e) for count, e in enumerate(history(world.url))]) + "\n")
+    merge_as_a_forge(world, world.propose(2).branch)
+    shown = as_table([_fixed(count, e) for count, e in enumerate(history(world.url))])
+    golden("history.txt", click.unstyle(shown) + "\n")
 
 
 @pytest.mark.slow
@@ -160,3 +208,18 @@ def test_a_commit_from_the_year_three_million_is_history_too(world: World):
     subprocess.run(["git", "-C", work, "commit", "-q", "--allow-empty", "-m", "Later"], check=True, env=environment)
     world.person("push", "--quiet", "origin", "HEAD:main", work=work)
     assert [event.when.year for event in history(world.url, limit=1)] == [9999]
+
+
+@pytest.mark.parametrize("clock", ["@100000000 +0000", "@4000000000 +0000"], ids=["backwards", "forwards"])
+def test_a_clock_that_jumped_changes_neither_the_order_nor_what_a_rollback_returns_to(
+    anywhere: World, now: datetime, monkeypatch: pytest.MonkeyPatch, clock: str
+):
+    anywhere.bump(1)
+    monkeypatch.setenv("GIT_AUTHOR_DATE", clock)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", clock)
+    anywhere.edit_by_hand({"envs/staging/digits/release.env": render_release_env(version(2))})
+    anywhere.bump(3)
+    releases = [after for _, _, _, after in told(anywhere) if after]
+    assert releases == ["digits@3", "digits@2", "digits@1"]
+    rollback(anywhere.url, "staging", "digits", now=now, reason="x", operation_id="rb")
+    assert anywhere.read().release("staging", "digits") == version(2)

@@ -24,11 +24,37 @@ def test_a_retired_model_leaves_nothing_but_its_holds(anywhere: World):
     assert [path for path in anywhere.paths() if "digits" in path] == ["envs/staging/digits/holds/9.json"]
 
 
-def test_a_kustomization_that_people_edited_is_not_removed(world: World):
+HERE = "envs/staging/digits"
+PEOPLES = {f"{HERE}/kustomization.yaml": "mine\n", f"{HERE}/patches/memory.yaml": "more\n"}
+
+
+def in_folder(world: World) -> dict[str, str]:
+    return {path: world.show(path) for path in world.paths() if path.startswith(HERE)}
+
+
+def test_what_people_wrote_lies_where_argo_cd_does_not_look_while_a_model_is_retired(world: World):
     world.bump(1)
-    world.edit_by_hand({"envs/staging/digits/kustomization.yaml": "mine\n"})
+    world.edit_by_hand(PEOPLES)
     retire(world.url, "staging", "digits", operation_id="r")
-    assert world.show("envs/staging/digits/kustomization.yaml") == "mine\n"
+    assert in_folder(world) == {path.replace(HERE, f"{HERE}/retired"): text for path, text in PEOPLES.items()}
+
+
+def test_the_next_release_brings_back_what_people_wrote(world: World):
+    world.bump(1)
+    world.edit_by_hand(PEOPLES)
+    retire(world.url, "staging", "digits", operation_id="r")
+    world.bump(2)
+    slipways = {f"{HERE}/release.env", f"{HERE}/evidence.json"}
+    assert {path: text for path, text in in_folder(world).items() if path not in slipways} == PEOPLES
+
+
+def test_what_a_person_wrote_anew_is_not_replaced(world: World):
+    world.bump(1)
+    world.edit_by_hand(PEOPLES)
+    retire(world.url, "staging", "digits", operation_id="r")
+    world.edit_by_hand({f"{HERE}/kustomization.yaml": "new\n"})
+    world.bump(2)
+    assert world.show(f"{HERE}/kustomization.yaml") == "new\n"
 
 
 def test_what_waits_for_approval_is_closed(world: World, now: datetime):

@@ -1,0 +1,91 @@
+"""The tree of a pushed commit, as its models are trained from it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from source_world import YAML, Source
+
+from gitops.remote import opened
+from hera_workflows.steps.plan import lay_out
+from slipway.errors import Rejected
+
+
+def laid_out(url: Path | str, commit: str, workspace: Path) -> Path:
+    """The tree of a commit as the run `r1` finds it; digits is trained from it."""
+    with opened(str(url)) as remote:
+        assert remote.bring(commit)
+        lay_out(remote, commit, ["digits"], workspace, "r1")
+    return workspace / "r1" / "source"
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Every file below a folder, links by their target."""
+    return {
+        path.relative_to(folder).as_posix(): f"-> {path.readlink()}" if path.is_symlink() else path.read_text()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_the_whole_tree_of_the_pushed_commit_is_laid_out(source: Source, tmp_path: Path, scheme: str):
+    (source.folder / "models/digits/features.py").symlink_to("../../features.py")
+    commit = source.commit({"models/digits/deep/er/x.py": "3"})
+    source.commit({"features.py": "later"})
+    assert files(laid_out(f"{scheme}{source.folder}", commit, tmp_path / "w")) == {
+        "README.md": "1",
+        "features.py": "1",
+        "models/digits/deep/er/x.py": "3",
+        "models/digits/features.py": "-> ../../features.py",
+        "models/digits/model.py": "1",
+        "models/digits/model.yaml": YAML.format(name="digits"),
+        "models/other/model.yaml": YAML.format(name="other"),
+    }
+
+
+def test_beside_the_tree_lie_the_folders_that_training_may_write(source: Source, tmp_path: Path):
+    laid_out(source.folder, source.first, tmp_path / "w")
+    assert (tmp_path / "w/r1/digits").is_dir()
+    assert (tmp_path / "w/datasets/digits").is_dir()
+
+
+def test_a_tree_that_is_there_stays_as_it_is(source: Source, tmp_path: Path):
+    tree = laid_out(source.folder, source.first, tmp_path / "w")
+    before = {path: path.stat().st_ino for path in tree.rglob("*")}
+    assert {path: path.stat().st_ino for path in laid_out(source.folder, source.first, tmp_path / "w").rglob("*")} == (
+        before
+    )
+
+
+def test_a_link_that_leaves_the_tree_over_another_link_is_refused(source: Source, tmp_path: Path):
+    (source.folder / "models/digits/root").symlink_to("../..")
+    # By its text it ends at models/digits/deep; the file system says otherwise.
+    (source.folder / "models/digits/out").symlink_to("root/../deep")
+    commit = source.commit({})
+    with pytest.raises(Rejected, match=r"'models/digits/out' links to 'root/\.\./deep', outside the repository"):
+        laid_out(source.folder, commit, tmp_path / "w")
+    assert not (tmp_path / "w/r1/source").exists()
+
+
+@pytest.mark.slow
+def test_a_plan_killed_while_it_writes_leaves_no_half_tree_and_the_next_one_does_the_rest(
+    source: Source, tmp_path: Path
+):
+    after = source.commit({f"data/{index}.txt": "x" * 1000 for index in range(3000)})
+    command = [sys.executable, "-m", "hera_workflows.steps.plan", "--source-repo", str(source.folder)]
+    command += ["--before", source.first, "--after", after, "--run", "r1", "--workspace", str(tmp_path / "w")]
+    command += ["--output", str(tmp_path / "changes.json")]
+    tree, staging = tmp_path / "w/r1/source", tmp_path / "w/r1/.staging/source"
+    process = subprocess.Popen(command)
+    while not (staging / "data").exists():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert not tree.exists()
+    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert len(files(tree)) == 3000 + 5
+    assert list((tmp_path / "w/r1/.staging").iterdir()) == []
