@@ -80,16 +80,12 @@ def _not_comparable(manifest: Manifest, task: str, classes: list[str] | None) ->
 
 def _copy_model(store: ModelStore, manifest: Manifest, folder: Path) -> Path:
     """model.onnx and what it needs beside it (large weights, text.json), checked against the manifest."""
-    from triton_repo.hashing import copy_and_hash
+    from triton_repo.fetch import copy_published
 
     prefix = f"{manifest.number}/"
-    for path, entry in manifest.files.items():
-        if not path.startswith((f"{prefix}model.onnx", f"{prefix}{TEXT_JSON}")):
-            continue
-        target = folder / path.removeprefix(prefix)
-        with store.open(manifest.name, manifest.number, path) as source, target.open("wb") as sink:
-            if copy_and_hash(source, sink) != entry:
-                raise Rejected(f"{path} of {manifest.name}@{manifest.number} is not the file that was published")
+    for path in manifest.files:
+        if path.startswith((f"{prefix}model.onnx", f"{prefix}{TEXT_JSON}")):
+            copy_published(store, manifest, path, folder / path.removeprefix(prefix))
     if not (model := folder / "model.onnx").is_file():
         raise Rejected(f"{manifest.name}@{manifest.number} has no model.onnx")
     return model

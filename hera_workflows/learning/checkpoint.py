@@ -17,7 +17,7 @@ from slipway.errors import Rejected
 __all__ = ["check_readable", "load", "random_state", "restore_random_state", "save"]
 
 NAME = "checkpoint.pt"
-FORMAT = 1
+FORMAT = 2
 
 
 def save(folder: Path, content: Mapping[str, Any], *, at: Callable[[str], None] = lambda _: None) -> None:
@@ -93,7 +93,7 @@ def random_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "numpy": [str(name), torch.from_numpy(keys.astype("int64")), int(position), int(has_gauss), float(cached)],
-        "python": [version, list(internal), gauss],
+        "python": [version, torch.tensor(internal), gauss],
     }
 
 
@@ -104,7 +104,7 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype("uint32"), position, has_gauss, cached))
     version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
+    random.setstate((version, tuple(internal.tolist()), gauss))
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = [
     "METRICS",
     "PER_CLASS",
+    "check_output",
+    "class_names",
     "combine",
     "evaluate",
     "label_problems",
-    "names_of",
-    "output_problems",
     "per_class",
     "statistics",
 ]
@@ -112,15 +112,16 @@ def _one_class(metric: str, names: Sequence[str]) -> tuple[str, int] | None:
     return kind, list(names).index(rest[:-1])
 
 
-def names_of(count: int, classes: Sequence[str] | None) -> list[str]:
-    """The classes' names: those of model.yaml, else their numbers."""
-    return list(classes) if classes else [str(index) for index in range(count)]
+def class_names(output: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
+    """The names in model.yaml, else the numbers of the output's classes."""
+    return list(classes) if classes else [str(index) for index in range(output.shape[-1])]
 
 
-def output_problems(output: NDArray[Any], shape: tuple[int, ...], classes: Sequence[str] | None) -> list[str]:
-    """What is wrong with served probabilities for labels of `shape`; `output` is (*shape, classes)."""
+def check_output(output: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
+    """What is wrong with served probabilities; output: (*shape of labels, classes)."""
     import numpy as np
 
+    shape = labels.shape
     if output.ndim != len(shape) + 1 or output.shape[:-1] != shape:
         wanted = ", ".join([*map(str, shape), "classes"])
         return [f"the module answers with shape {output.shape}; return logits of shape ({wanted})"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import time
 from collections import deque
@@ -15,15 +14,16 @@ from typing import Any
 import torch
 
 from hera_workflows.learning import checkpoint
+from hera_workflows.learning.cpus import usable_cpus
 from hera_workflows.learning.lazy import LazyArray
 from hera_workflows.learning.progress import Progress
 from hera_workflows.learning.warm_start import WarmStart
 from slipway.errors import Rejected
 
-__all__ = ["Context", "usable_cpus"]
+__all__ = ["Context"]
 
-# Saving may take a tenth of the time; where epochs are shorter than that, some are not saved.
-SAVE_SHARE = 0.1
+# Saving may take this share of the time; where epochs are short, some are not saved.
+SAVE_SHARE = 0.02
 AHEAD = 2  # batches that are made before they are needed
 
 
@@ -187,15 +187,6 @@ class Context:
         self._progress.curve[:] = [list(point) for point in content["curve"]]
         print(f"resuming after epoch {content['epoch']} of {total} from {where}", flush=True)
         return int(content["epoch"])
-
-
-def usable_cpus() -> int:
-    """How many CPUs this process may really use: its affinity, and the container's quota where there is one."""
-    count = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        count = min(count, max(1, round(int(quota) / int(period))))
-    return count
 
 
 def _rows(columns: Mapping[str, Any], parts: Sequence[Any], ahead: bool) -> Iterator[dict[str, torch.Tensor]]:

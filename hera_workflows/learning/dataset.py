@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,12 +203,19 @@ def read_split(folder: Path) -> Split:
 
     try:
         inputs: dict[str, NDArray[Any]] = {
-            path.stem.removeprefix("inputs-"): np.load(path, mmap_mode="r", allow_pickle=False)
-            for path in sorted(folder.glob("inputs-*.npy"))
+            path.stem.removeprefix("inputs-"): _mapped(path) for path in sorted(folder.glob("inputs-*.npy"))
         }
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
+        labels = np.array(_mapped(folder / "labels.npy"))
         with np.load(folder / "slices.npz", allow_pickle=False) as stored:
             slices = {str(name): stored[f"column-{index}"] for index, name in enumerate(stored["columns"])}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise Rejected(f"{folder}: the test split cannot be read ({error}); train again") from None
     return Split(inputs, labels, slices, keywords=False)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    import numpy as np
+
+    # Not np.load, which would also take an archive of arrays.
+    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
+    return array

@@ -55,8 +55,14 @@ def training_curve(curve: Sequence[Sequence[float]]) -> str:
             axes.yaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_ylim(bottom=min(0.0, low))
+        # Beside the end of the curve, where the curve cannot run through it.
         axes.annotate(
-            f"{losses[-1]:.3g}", (epochs[-1], losses[-1]), (0, 7), textcoords="offset points", ha="right", weight="bold"
+            f"{losses[-1]:.3g}",
+            (epochs[-1], losses[-1]),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            weight="bold",
         )
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss")
@@ -75,10 +81,10 @@ def latency_histogram(latencies_ms: Sequence[float], p95_ms: float | None) -> st
         axes.set_xlim(0, edge * 1.02)
         if p95_ms is not None and p95_ms <= edge:
             axes.axvline(p95_ms, color=_INK, linewidth=1.2, linestyle=(0, (4, 3)))
-            side = "right" if p95_ms > edge * 0.6 else "left"
+            # Above the bars, which it would hide otherwise.
             axes.annotate(
-                f"95 % within {p95_ms:.3g} ms", (p95_ms, 1), (-5 if side == "right" else 5, -9),
-                xycoords=("data", "axes fraction"), textcoords="offset points", ha=side, weight="bold",
+                f"95 % within {p95_ms:.3g} ms", (p95_ms, 1), (0, 3), xycoords=("data", "axes fraction"),
+                textcoords="offset points", ha="right" if p95_ms > edge * 0.6 else "left", weight="bold",
             )  # fmt: skip
         axes.set_xlabel("milliseconds")
         axes.set_ylabel("requests")

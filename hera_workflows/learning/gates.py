@@ -18,7 +18,7 @@ A FAIL anywhere is FAIL; else anything undecided is INCONCLUSIVE; else PASS.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,13 +33,13 @@ from hera_workflows.learning.resampling import (
 )
 from slipway.spec import ChampionGate, SliceGate
 from slipway.threshold import Threshold
-from slipway.verdict import Check, Outcome, Verdict
+from slipway.verdict import Check, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["ChampionResult", "SliceResult", "absolute", "against_champion", "outcome", "slices"]
+__all__ = ["ChampionResult", "SliceResult", "absolute", "against_champion", "slices"]
 
 MIN_PAIRS = 20  # fewer samples say nothing about a difference, whatever resampling makes of them
 
@@ -224,14 +224,6 @@ def samples_to_settle(gain: float, bounds: Interval, count: int, margin: float) 
         return None
     needed = count * (half / room) ** 2
     return max(count + 1, math.ceil(needed)) if needed < 1e12 else None
-
-
-def outcome(checks: Iterable[Check]) -> Outcome:
-    """FAIL if any check fails; INCONCLUSIVE if any is undecided, or there is none; else PASS."""
-    verdicts = [check.verdict for check in checks]
-    if Verdict.FAIL in verdicts:
-        return Outcome.FAIL
-    return Outcome.PASS if verdicts and set(verdicts) == {Verdict.PASS} else Outcome.INCONCLUSIVE
 
 
 def _number(measured: float, limit: Threshold) -> str:

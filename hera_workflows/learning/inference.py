@@ -54,8 +54,8 @@ def predict(session: Any, inputs: Mapping[str, NDArray[Any]], *, batch: int | No
             raise Rejected(f"the model does not take these inputs: {str(error).splitlines()[0][:300]}") from None
         if result is None:
             result = np.empty((count, *answer.shape[1:]), answer.dtype)
-        if len(answer) != len(result[start : start + batch]):
-            return np.asarray(answer)
+        if answer.shape != result[start : start + batch].shape:
+            return np.asarray(answer)  # whoever asked sees by its shape that these are not its answers
         result[start : start + batch] = answer
     assert result is not None
     return result

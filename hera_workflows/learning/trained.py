@@ -12,7 +12,7 @@ from slipway.manifest import DataSummary
 from slipway.names import Commit
 from slipway.spec import ModelSpec
 
-__all__ = ["TRAINING_JSON", "Trained", "read_trained"]
+__all__ = ["TRAINING_JSON", "Trained", "check_spec", "read_trained"]
 
 TRAINING_JSON = "training.json"
 
@@ -40,3 +40,19 @@ def read_trained(folder: Path) -> Trained:
     except (ValidationError, OSError) as error:
         text = str(error).splitlines()[0]
         raise Rejected(f"{path} cannot be read ({text}); remove {folder} and train again") from None
+
+
+def check_spec(trained: Trained, source: Path) -> None:
+    """Raise Rejected unless training.json says of the model what the pushed model.yaml in `source` says.
+
+    Training runs people's code beside training.json; gates and approval are what was pushed and read by others.
+    """
+    from hera_workflows.models import read_spec
+
+    where = f"models/{trained.spec.name}/model.yaml"
+    try:
+        pushed = read_spec((source / where).read_bytes(), where)
+    except OSError as error:
+        raise Rejected(f"{source / where} cannot be read ({error.strerror}); start a new run") from None
+    if pushed != trained.spec:
+        raise Rejected(f"{TRAINING_JSON} has another model.yaml than {where} of the push; train again")

@@ -17,7 +17,7 @@ from hera_workflows.learning.tasks import Task
 from hera_workflows.learning.trained import Trained
 from slipway.errors import Rejected
 from slipway.manifest import MetricValue, Validation
-from slipway.verdict import Check, Outcome, Verdict
+from slipway.verdict import Check, Outcome, Verdict, outcome
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def judge(
         *served.checks,
     ]
     validation = Validation(
-        outcome=gates.outcome(checks),
+        outcome=outcome(checks),
         checks=checks,
         metrics=_metric_values(answers, metrics, champion, result, [*spec.gates.metrics], confidence),
         champion=champion.name if champion else None,
@@ -152,7 +152,7 @@ def verdict_line(outcome: Outcome, checks: list[Check]) -> str:
 
 
 def write_json(validation: Validation, path: Path) -> None:
-    """Write validation.json in one step."""
+    """Write a verdict in one step, as validate keeps it for publish."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(validation.model_dump_json(indent=2) + "\n")
     partial.replace(path)

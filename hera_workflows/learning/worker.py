@@ -172,7 +172,7 @@ def _splits(job: Job, sets: dict[str, Any], keep: Callable[[str, Split], None]) 
             text = str(error)
             problems.append(text if text.startswith(str(where)) else f"{where}: {text}")
             continue
-        found = dataset.problems(split, name, task, job.spec.classes)
+        found = dataset.problems(split, name, task, job.spec.classes) or _missing_classes(split, name, job.spec)
         problems += [f"{where}: {text}" for text in found]
         shapes[name] = {
             key: (array.shape[1:], "text" if is_text(array) else str(array.dtype))
@@ -187,6 +187,14 @@ def _splits(job: Job, sets: dict[str, Any], keep: Callable[[str, Split], None]) 
     if problems:
         raise Rejected("\n".join(problems))
     return fit
+
+
+def _missing_classes(split: Split, name: str, spec: ModelSpec) -> list[str]:
+    # Of tokens, a small split may well hold no kind of name that continues.
+    if split.labels.ndim != 1 or not spec.classes:
+        return []
+    missing = [each for each, count in _class_counts(split, spec).items() if not count]
+    return [f'data("{name}") has no sample of {", ".join(missing)}; add some, or correct the split'] if missing else []
 
 
 def _missing_slices(test: Split, spec: ModelSpec) -> list[str]:
@@ -204,9 +212,9 @@ def _class_counts(test: Split, spec: ModelSpec) -> dict[str, int]:
     if not load_task(spec.task).CLASSIFIES:
         return {}
     labels = np.asarray(test.labels).astype(np.int64)
-    values, counts = np.unique(labels[labels >= 0], return_counts=True)
-    name = spec.classes or [str(index) for index in range(int(values.max()) + 1)]
-    return {name[value]: int(count) for value, count in zip(values, counts, strict=True)}
+    counts = np.bincount(labels[labels >= 0], minlength=len(spec.classes or ()))
+    names = spec.classes or [str(index) for index in range(len(counts))]
+    return {names[value]: int(count) for value, count in enumerate(counts)}
 
 
 def _slice_counts(test: Split) -> dict[str, dict[str, int]]:
@@ -255,7 +263,9 @@ def main(path: str) -> None:
         {"train": train, "check": check}[job.kind](job)
         result = Result(code=0)
     except SlipwayError as error:
-        result = Result(code=error.exit_code, problems=str(error).splitlines())
+        # JSON has no place for a file's name that is not UTF-8.
+        text = str(error).encode(errors="backslashreplace").decode()
+        result = Result(code=error.exit_code, problems=text.splitlines())
     job.result.write_text(result.model_dump_json())
     sys.stdout.flush()
     # Threads and exit handlers of people's code must not hold the process after its result is written.

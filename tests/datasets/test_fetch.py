@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from loopback import Site, serving
 
-from slipway.errors import Misconfigured, Rejected, TryAgain
+from slipway.errors import Misconfigured, Rejected, SlipwayError, TryAgain
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -145,6 +145,29 @@ def test_more_than_the_size_limit_is_refused(get, site: Site, url: str, cache: P
     with pytest.raises(Rejected, match="raise max_size"):
         get(f"{url}/points.csv", digest_of(CONTENT), max_size="1k")
     assert entries(cache) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "family", "remedy"),
+    [
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", TryAgain, "does not answer .*; check AWS_ENDPOINT_URL"),
+        ("AWS_ENDPOINT_URL", "nonsense", Misconfigured, "Invalid endpoint: nonsense; correct the url or the AWS_ "),
+        ("AWS_SECRET_ACCESS_KEY", None, Misconfigured, "no credentials were given; set AWS_ACCESS_KEY_ID"),
+    ],
+)
+def test_a_bucket_that_cannot_be_read_is_told_by_its_remedy(
+    get, monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, family: type[SlipwayError], remedy: str
+):
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()  # a client keeps the environment that it was made in
+    right = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    quick = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
+    for name, text in (right | quick).items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.delenv(variable) if value is None else monkeypatch.setenv(variable, value)
+    with pytest.raises(family, match=rf"data\.points: s3://shelf/points\.csv: .*{remedy}"):
+        get("s3://shelf/points.csv", digest_of(CONTENT))
 
 
 def test_a_folder_is_taken_as_a_whole_and_its_digest_is_of_the_list_of_files(get, tmp_path: Path):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
-import struct
 import tempfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from hera_workflows.learning import dataset
 from hera_workflows.learning.datasets import Fetched, open_sets
@@ -100,108 +97,24 @@ def test_a_split_without_a_file_is_refused(tmp_path: Path):
         opened(tmp_path, "conll").split("test")
 
 
-def photo(path: Path, colour: tuple[int, int, int] = (200, 0, 0), size: tuple[int, int] = (40, 30)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    for split in ("train", "validation", "test"):
-        for label, kind in enumerate(("cat", "dog")):
-            for number in range(5):
-                photo(tmp_path / "p" / split / kind / "phone" / f"{number}.jpg", (20 * number, 200 * label, len(split)))
-    return tmp_path / "p"
-
-
-def test_pictures_are_scaled_and_cut_and_made_when_they_are_asked_for(pictures: Path):
-    images, labels, sources = opened(pictures, "image-folder").split("train", size=16)
-    assert (images.shape, images[3:5].shape, images[[0, 9]].dtype) == ((10, 16, 16, 3), (2, 16, 16, 3), np.uint8)
-    assert labels.tolist() == [0] * 5 + [1] * 5
-    assert set(sources) == {"phone"}
-    assert images[[9]][0, 8, 8].tolist() == pytest.approx([80, 200, 5], abs=8)
-
-
-def test_pictures_that_nobody_has_split_are_split_the_same_way_each_time(tmp_path: Path):
-    for kind in ("cat", "dog"):
-        for number in range(60):
-            photo(tmp_path / "p" / kind / f"{number}.png", (number, 10 * (kind == "cat"), 0), (8, 8))
-    folder = opened(tmp_path / "p", "image-folder")
-    counts = [len(folder.split(split)[1]) for split in ("train", "validation", "test")]
-    assert sum(counts) == 120
-    assert counts[0] > 80
-
-
-def test_a_class_missing_in_a_split_is_refused(pictures: Path):
-    for path in (pictures / "test" / "dog" / "phone").iterdir():
-        path.unlink()
-    with pytest.raises(Rejected, match="no picture of dog in test"):
-        opened(pictures, "image-folder").split("test")
-
-
-BROKEN = {
-    "truncated": "is damaged",
-    "empty": "is not a picture",
-    "text": "is not a picture",
-    "huge": "is too large",
-    "bomb": "has too many pixels",
-}
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_picture_is_refused_by_its_name(pictures: Path, kind: str):
-    path = pictures / "train" / "cat" / "phone" / "0.jpg"
-    whole = path.read_bytes()
-    if kind in ("huge", "bomb"):
-        side = 9_200 if kind == "huge" else 20_000
-        path.write_bytes(png(side))
+@pytest.mark.parametrize("name", ["inputs-input.npy", "labels.npy", "slices.npz"])
+@pytest.mark.parametrize("content", ["empty", "zip", "other kind", "broken zip", "object"])
+def test_a_stored_split_of_which_a_file_is_none_is_refused(tmp_path: Path, name: str, content: str):
+    given = (np.ones((3, 2), "float32"), np.zeros(3, int), {"source": np.array(["a", "b", "c"])})
+    dataset.write_split(dataset.split_of(given, "test"), tmp_path / "test")
+    path = tmp_path / "test" / name
+    if content in ("empty", "broken zip"):
+        path.write_bytes(b"" if content == "empty" else b"PK\x03\x04" + bytes(50))
     else:
-        path.write_bytes({"truncated": whole[:-200], "empty": b"", "text": b"not a picture"}[kind])
-    images, _, _ = opened(pictures, "image-folder").split("train")
-    with pytest.raises(Rejected) as caught:
-        images[:1]
-    assert "train/cat/phone/0.jpg" in str(caught.value)
-    assert BROKEN[kind] in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def png(side: int) -> bytes:
-    """The header of a picture of side × side pixels, and nothing of it."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
-
-
-def test_a_broken_picture_can_be_skipped(pictures: Path):
-    (pictures / "train" / "cat" / "phone" / "0.jpg").write_bytes(b"")
-    images, labels, _ = opened(pictures, "image-folder", skip=["train/cat/phone/0.jpg"]).split("train", size=8)
-    assert images[:].shape == (9, 8, 8, 3)
-    assert labels.tolist() == [0] * 4 + [1] * 5
-
-
-def test_a_picture_that_is_not_what_its_name_says_is_read_by_its_content(pictures: Path):
-    Image.new("RGBA", (8, 8), (1, 2, 3, 255)).save(pictures / "train" / "cat" / "phone" / "0.jpg", format="PNG")
-    images, _, _ = opened(pictures, "image-folder").split("train", size=8)
-    assert images[:1][0, 0, 0].tolist() == [1, 2, 3]
-
-
-def test_one_picture_under_two_labels_is_refused(pictures: Path):
-    same = (pictures / "train" / "cat" / "phone" / "0.jpg").read_bytes()
-    (pictures / "test" / "dog" / "phone" / "9.jpg").write_bytes(same)
-    with pytest.raises(Rejected, match=r"is the same picture as .* under another label"):
-        opened(pictures, "image-folder").split("train")
-
-
-def test_pictures_are_stored_as_the_test_split_some_at_a_time(pictures: Path, tmp_path: Path):
-    images, labels, sources = opened(pictures, "image-folder").split("test", size=16)
-    split = dataset.split_of((images, labels, {"source": sources}), "test")
-    dataset.write_split(split, tmp_path / "test")
-    stored = dataset.read_split(tmp_path / "test")
-    assert isinstance(stored.inputs["input"], np.memmap)
-    assert (stored.inputs["input"] == images[:]).all()
+        with path.open("wb") as file:
+            if content == "zip":
+                np.savez(file, other=np.ones(3))
+            elif content == "object":
+                np.save(file, np.array([1, "a"], dtype=object), allow_pickle=True)
+            else:
+                np.savez(file, np.ones(3)) if name.endswith("npy") else np.save(file, np.ones(3))
+    with pytest.raises(Rejected, match="the test split cannot be read"):
+        dataset.read_split(tmp_path / "test")
 
 
 def batch(tmp_path: Path, content: bytes) -> tuple[bytes, list[int]]:

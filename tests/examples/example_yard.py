@@ -75,7 +75,7 @@ class Yard:
         folder.mkdir(parents=True)
         if "from: champion" in (self.project / "models" / model / "model.yaml").read_text():
             copy_champion(model, folder, self.store, self.env_repo)
-        train_model(str(self.project), commit, model, folder, cache=self.root / "workspace" / "datasets")
+        train_model(self.project, commit, model, folder, cache=self.root / "workspace" / "datasets")
         validation = validate_model(model, folder, self.store, self.env_repo, "python")
         version = publish_candidate(folder, commit, run, self.store, self.key)
         manifest = open_store(self.store).manifest(model, version.number)

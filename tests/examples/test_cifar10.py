@@ -39,7 +39,7 @@ def test_the_manifest_counts_each_class_of_each_split(shipped: Shipped):
 @pytest.mark.slow
 def test_requests_are_batched_by_the_server(shipped: Shipped, yard: Yard):
     config = open_store(yard.store).read("cifar10", shipped.version.number, "config.pbtxt").decode()
-    assert "max_batch_size: 64" in config
+    assert "max_batch_size: 256" in config
     assert "max_queue_delay_microseconds: 2000" in config
 
 

@@ -65,7 +65,7 @@ def found(triton: RunningTriton, text: str) -> list[tuple[object, object]]:
 def test_ner_passes_its_gates_on_a_real_triton(shipped: Shipped) -> None:
     assert shipped.validation.outcome is Outcome.PASS, shipped.validation.checks
     names = {check.name for check in shipped.validation.checks}
-    assert {"entity_f1", "serves grpc batch 1", "serves http batch 1", "serves grpc batch 32"} <= names
+    assert {"entity_f1", "serves grpc batch 1", "serves http batch 1", "serves grpc batch 64"} <= names
 
 
 def test_the_version_carries_its_vocabulary_and_the_pipeline_as_published_files(shipped: Shipped) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+# Test modules share gate_answers.py by name.
+sys.path.insert(0, str(Path(__file__).parent))
 
 YAML = """\
 name: {name}
@@ -88,4 +92,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     project = Project(folder / "project")
     project.write()
-    return train_model(str(project.folder), project.commit(), "clouds", folder / "work")
+    return train_model(project.folder, project.commit(), "clouds", folder / "work")

@@ -53,9 +53,11 @@ def test_a_good_model_is_good(tmp_path: Path):
         ("import sys\nsys.exit(0)\n", "models/bad/model.py:2: the import ended the process (exit 0); return instead"),
         ("import os\nos._exit(0)\n", "models/bad/model.py: it ended the process itself with exit 0 (it printed nothing); return from data() and train()"),  # noqa: E501
         ("import os\nos.abort()\n", "models/bad/model.py: the process crashed with SIGABRT (it printed nothing); look for native code that misbehaves"),  # noqa: E501
+        ("import os\nos.kill(os.getpid(), 40)\n", "models/bad/model.py: the process crashed with signal 40 (it printed nothing); look for native code that misbehaves"),  # noqa: E501
         ("def data(split): ...\n", "models/bad/model.py:1: train(ctx) is missing; write `def train(ctx): …`"),
         ("def data(): ...\ndef train(ctx): ...\n", "models/bad/model.py:1: data does not take one argument; write `def data(split): …`"),  # noqa: E501
         ("def data(split):\n    raise KeyError(split)\ndef train(ctx): ...\n", "models/bad/model.py:2: data(\"test\") raised KeyError: 'test'; correct it there"),  # noqa: E501
+        ("def data(split):\n    raise OSError('caf\\udce9.png')\ndef train(ctx): ...\n", "models/bad/model.py:2: data(\"test\") raised OSError: caf\\udce9.png; correct it there"),  # noqa: E501
         (data_returning("np.zeros((3, 2))"), 'models/bad/model.py: data("test") returned ndarray; return (inputs, labels) or (inputs, labels, slices)'),  # noqa: E501
         (data_returning("(np.zeros((0, 2)), np.zeros(0, int))"), 'models/bad/model.py: data("test") is empty; give at least one sample'),  # noqa: E501
         (data_returning("(np.zeros((3, 2)), np.zeros(4, int))"), 'models/bad/model.py: data("test"): input input has 3 samples and labels have 4; make them agree'),  # noqa: E501
@@ -72,6 +74,16 @@ def test_a_mistake_in_model_py_is_named_with_its_line(tmp_path: Path, py: str, p
     code, found = check(tmp_path, py)
     assert code == 65
     assert any(problem in line for line in found), found
+
+
+def test_a_class_missing_in_a_split_is_named_for_each_split(tmp_path: Path):
+    py = GOOD.replace("np.arange(9) % 3", 'np.arange(9) % (3 if split == "train" else 2)')
+    code, found = check(tmp_path, py, yaml=YAML + "classes: [red, green, blue]\n")
+    assert code == 65
+    assert found == [
+        f'models/bad/model.py: data("{split}") has no sample of blue; add some, or correct the split'
+        for split in ("validation", "test")
+    ]
 
 
 def test_a_model_that_hangs_is_stopped_with_all_its_children(tmp_path: Path):
@@ -193,3 +205,14 @@ def test_the_help_of_a_command_loads_no_heavy_library(tmp_path: Path, command: s
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_description_that_is_a_link_to_a_device_is_refused_unread(tmp_path):
+    model = tmp_path / "models" / "bad"
+    model.mkdir(parents=True)
+    (model / "model.yaml").symlink_to("/dev/zero")
+    done = slipway("check", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (
+        65,
+        "models/bad/model.yaml: not a regular file; write the model's description there\n",
+    )

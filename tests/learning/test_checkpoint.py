@@ -92,7 +92,7 @@ class Bomb:
 def test_a_checkpoint_that_would_run_code_is_refused_and_not_run(tmp_path: Path, kind: str):
     mark, path = tmp_path / "exploded", tmp_path / checkpoint.NAME
     if kind == "torch":
-        torch.save({"format": 1, "state": Bomb(mark)}, path)
+        torch.save({"format": checkpoint.FORMAT, "state": Bomb(mark)}, path)
     else:
         path.write_bytes(pickle.dumps(Bomb(mark)))
     with pytest.raises(Rejected, match="cannot be resumed from"):

@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 
 def judged(project, name: str, work: Path) -> Judged:
     """Train a model of the project and judge it; serving is tested elsewhere."""
-    train = train_model(str(project.folder), project.commit(), name, work)
+    train = train_model(project.folder, project.commit(), name, work)
     trained, test = read_trained(train), dataset.read_split(train / "test")
     output = predict(open_session(train / "model.onnx"), test.inputs)
     served = Served([Check(name="serves", verdict=Verdict.PASS, reason="")], {}, (), None, None)

@@ -34,6 +34,11 @@ def test_a_word_like_off_is_text_and_not_false():
     assert read_spec(GOOD + "promotion: {rollback: off}", "model.yaml").promotion.rollback == "off"
 
 
+@pytest.mark.parametrize(("text", "value"), [("1_000", 1000), ("-7", -7), ("1_", "1_"), ("1__0", "1__0")])
+def test_an_underscore_belongs_to_a_number_only_between_two_digits(text: str, value: object):
+    assert parse_marked(f"a: {text}").value == {"a": value}
+
+
 def test_every_error_is_listed_not_only_the_first():
     text = "name: Digits\ntask: regresion\ntrian: {}\ntrain: {gpu: 1}\n"
     assert [line.split(": ")[0] for line in problems(text)] == [
@@ -49,18 +54,36 @@ def test_every_error_is_listed_not_only_the_first():
     [
         (GOOD + "trian: {}", "model.yaml:3:1: unknown key 'trian'; did you mean train?"),
         (GOOD + "train:\n  gpu: 1", "model.yaml:4:3: unknown key 'gpu'; did you mean gpus?"),
+        (GOOD + "train: {node_selector: {gpu: 4}}", "model.yaml:3:30: gpu: 4 is not text; put it in quotes"),
+        (GOOD + "train: {tolerations: [{ky: a}]}", "model.yaml:3:24: unknown key 'ky'; did you mean key?"),
+        (GOOD + "train: {tolerations: [{key: a, operator: Exists, value: b}]}", "model.yaml:3:23: operator Exists takes no value, and 'b' is given; remove one of them"),  # noqa: E501
         ("name: a\ntask: regresion", "model.yaml:2:7: task: 'regresion' is unknown; did you mean regression?"),
         ("task: regression", "model.yaml:1:1: name is missing; add `name: …`"),
         (GOOD + "train: {gpus: two}", "model.yaml:3:15: gpus: 'two' is not a whole number; write digits only"),
         (GOOD + "name: again", "model.yaml:3:1: 'name' stands already in line 1; keep one of them"),
         (GOOD + "train: {timeout: 5x}", "model.yaml:3:18: '5x' is not a duration; write it as 90s, 10m, 1h30m or 2d"),
+        (GOOD + "train: {timeout: 99999d}", "model.yaml:3:18: 99999d is no limit for a training; write one from 1s to 30d, such as 6h"),  # noqa: E501
+        (GOOD + "train: {timeout: 0s}", "model.yaml:3:18: 0s is no limit for a training; write one from 1s to 30d, such as 6h"),  # noqa: E501
         (GOOD + "train: {params: {lr: .nan}}", "model.yaml:3:22: .nan is not a finite number; write an ordinary number"),  # noqa: E501
         (GOOD + "train: {params: {lr: [1]}}", "model.yaml:3:22: lr: [1] is not a plain value; write a number, text or true"),  # noqa: E501
         (GOOD + "gates: {accuracy: 0.9}", 'model.yaml:3:19: 0.9 is not a threshold; write it as ">= 0.95" or "<= 40"'),
+        (GOOD + 'promotion: {error_ratio: "<= 5"}', 'model.yaml:3:26: "<= 5" is no share of the requests; write one from 0 to 1, such as "<= 0.001"'),  # noqa: E501
+        (GOOD + 'promotion: {error_ratio: "<= -0.1"}', 'model.yaml:3:26: "<= -0.1" is no share of the requests; write one from 0 to 1, such as "<= 0.001"'),  # noqa: E501
+        (GOOD + 'promotion: {error_ratio: "<= nan"}', "model.yaml:3:26: '<= nan' is not a threshold; write it as \">= 0.95\" or \"<= 40\""),  # noqa: E501
+        (GOOD + 'promotion: {p95_ms: "<= 0"}', 'model.yaml:3:21: "<= 0" leaves an answer no time; write milliseconds above 0, such as "<= 50"'),  # noqa: E501
+        (GOOD + 'serving: {p95_ms: "<= -5"}', 'model.yaml:3:19: "<= -5" leaves an answer no time; write milliseconds above 0, such as "<= 50"'),  # noqa: E501
+        (GOOD + 'serving: {p95_ms: ">= 5"}', 'model.yaml:3:19: ">= 5" would ask for bad service; write "<= 5"'),
+        (GOOD + "promotion: {replay: -1}", "model.yaml:3:21: replay: -1: input should be greater than or equal to 0; choose a value in that range"),  # noqa: E501
+        (GOOD + "promotion: {min_requests: 0}", "model.yaml:3:27: min_requests: 0: input should be greater than or equal to 1; choose a value in that range"),  # noqa: E501
+        (GOOD + "gates: {champion: {margin: -0.1}}", "model.yaml:3:28: margin: -0.1: input should be greater than or equal to 0; choose a value in that range"),  # noqa: E501
+        (GOOD + "gates: {champion: {margin: 1}}", "model.yaml:3:28: margin: 1 allows any loss of a metric between 0 and 1; write a share such as 0.01"),  # noqa: E501
+        (GOOD + 'gates: {accuracy: ">= 95"}', "model.yaml:3:19: accuracy lies between 0 and 1, so '>= 95' decides nothing; write a share such as >= 0.95"),  # noqa: E501
+        (GOOD + 'gates: {slices: {writer: ">= 90"}}', "model.yaml:3:26: accuracy lies between 0 and 1, so '>= 90' decides nothing; write a share such as >= 0.95"),  # noqa: E501
         (GOOD + "promotion: {approval: auto}", "model.yaml:3:23: approval: 'auto' is not a choice; write pull-request or automatic"),  # noqa: E501
         (GOOD + "classes: [a, b, a]", "model.yaml:3:17: class 'a' is listed twice; keep one"),
         (GOOD + "classes: [a]", "model.yaml:3:10: 1 classes; list at least two, in the order of their number"),
         ("name: a\ntask: regression\nclasses: [a, b]", "model.yaml:3:10: a regression has no classes; remove `classes`"),  # noqa: E501
+        ("name: source\ntask: regression", "model.yaml:1:7: name: 'source' is taken: a run keeps the pushed files under it; choose another name"),  # noqa: E501
         ("- a", "model.yaml:1:1: not a mapping; write `name: …`, `task: …` line by line"),
         ("", "model.yaml:1:1: the file is empty; write `name: …` and `task: …`"),
         (GOOD + "train:\n\tgpus: 1", "model.yaml:4:1: a tab stands where YAML wants spaces; indent with spaces"),
@@ -86,6 +109,11 @@ def test_a_name_that_could_be_a_path_a_ref_or_a_look_alike_is_refused(name: str)
     assert "use 1 to 63 of a-z, 0-9, _ and -" in found[0]
 
 
+def test_a_look_alike_is_shown_by_its_number():
+    (found,) = problems("name: dіgits\ntask: regression")  # a Cyrillic і
+    assert "name: 'd\\u0456gits' has characters" in found
+
+
 def test_an_unknown_metric_is_answered_with_the_metrics_of_the_task():
     (found,) = problems(GOOD + 'gates: {acuracy: ">= 0.9"}')
     assert (
@@ -106,6 +134,18 @@ def test_a_gate_on_an_unknown_class_is_answered_with_the_nearest_class():
 def test_a_limit_that_asks_for_a_bad_model_is_refused():
     (found,) = problems(GOOD + 'gates: {accuracy: "<= 0.9"}')
     assert found == "model.yaml:3:19: accuracy is better when higher, so '<= 0.9' asks for a bad model; write >="
+
+
+@pytest.mark.parametrize(
+    "text", ["promotion: {error_ratio: '<= 1'}", "promotion: {error_ratio: '<= 0'}", "gates: {accuracy: '>= 1'}"]
+)
+def test_the_ends_of_a_range_belong_to_it(text: str):
+    assert problems(GOOD + text) == []
+
+
+def test_an_error_of_a_regression_may_be_above_one():
+    text = "name: a\ntask: regression\ngates: {mean_absolute_error: '<= 40', champion: {margin: 3}}"
+    assert problems(text) == []
 
 
 def test_the_largest_error_cannot_be_the_champion_metric():

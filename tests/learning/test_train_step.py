@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from hera_workflows.learning.dataset import read_split
@@ -19,8 +21,11 @@ from hera_workflows.learning.trained import read_trained
 from hera_workflows.learning.worker import Job
 from hera_workflows.learning.worker import train as do_train
 from hera_workflows.steps.train import train_model
-from slipway.errors import Misconfigured, Rejected, TryAgain
+from hera_workflows.workspace import work_folder
+from slipway.errors import Misconfigured, Rejected
 from triton_repo.golden import load_golden
+
+pytestmark = pytest.mark.slow
 
 POINTS = (
     "data-read",
@@ -39,7 +44,8 @@ POINTS = (
 
 def command_for(project, commit: str, workspace: Path) -> list[str]:
     """The step as a pod runs it."""
-    flags = {"source-repo": project.folder, "commit": commit, "model": "clouds", "run": "r1", "workspace": workspace}
+    flags = {"source": project.folder, "commit": commit, "model": "clouds", "work": workspace / "r1" / "clouds"}
+    flags["datasets"] = workspace / "datasets" / "clouds"
     return [sys.executable, "-m", "hera_workflows.steps.train", *(f"--{k}={v}" for k, v in flags.items())]
 
 
@@ -57,7 +63,6 @@ def end(job: Job) -> int | None:
     return process.exitcode
 
 
-@pytest.mark.slow
 def test_a_training_killed_at_every_point_ends_at_the_weights_of_an_unbroken_one(
     project, trained: Path, tmp_path: Path
 ):
@@ -82,7 +87,6 @@ def test_a_training_killed_at_every_point_ends_at_the_weights_of_an_unbroken_one
     assert read_trained(job.output).training["curve"] == read_trained(trained).training["curve"]
 
 
-@pytest.mark.slow
 def test_a_step_killed_in_the_middle_of_an_epoch_takes_its_child_along_and_goes_on_later(project, tmp_path: Path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -104,6 +108,29 @@ def test_a_step_killed_in_the_middle_of_an_epoch_takes_its_child_along_and_goes_
     assert "resuming after epoch" in done.stdout
 
 
+def test_a_model_that_kills_its_parent_ends_with_it(project, tmp_path: Path):
+    project.write(py="import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(300)\n")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = command_for(project, project.commit(), tmp_path / "workspace")
+    done = subprocess.run(command, env={**os.environ, "TMPDIR": str(scratch)}, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    # Its worker has its job's path on its command line.
+    wait_until(lambda: not any(str(scratch) in word for p in processes() for word in p))
+
+
+def processes() -> list[list[str]]:
+    """The command line of every living process."""
+    return [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
+
+
+def wait_until(condition, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
 def test_training_leaves_plain_data_only(trained: Path):
     assert sorted(path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()) == [
         "golden.npz",
@@ -117,7 +144,7 @@ def test_training_leaves_plain_data_only(trained: Path):
     assert all(path.stat().st_mode & 0o444 == 0o444 for path in trained.rglob("*"))
 
 
-def test_training_cleans_up_its_source_and_its_checkpoints(trained: Path):
+def test_training_cleans_up_its_checkpoints(trained: Path):
     assert [path.name for path in trained.parent.iterdir()] == ["train"]
 
 
@@ -149,30 +176,20 @@ def test_training_json_says_what_was_learned_from(trained: Path):
 
 def test_training_that_is_done_is_not_done_again(project, trained: Path):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
-    train_model("/nowhere", "0" * 40, "clouds", trained.parent)
+    train_model(Path("/nowhere"), "0" * 40, "clouds", trained.parent)
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
 
-def refused(project, tmp_path: Path, commit: str | None = None, model: str = "clouds") -> str:
+def refused(project, tmp_path: Path) -> str:
     with pytest.raises(Rejected) as caught:
-        train_model(str(project.folder), commit or project.commit(), model, tmp_path / "work")
+        train_model(project.folder, project.commit(), "clouds", tmp_path / "work")
     assert not (tmp_path / "work" / "train").exists()
     return str(caught.value)
 
 
-def test_a_commit_that_does_not_exist_is_refused(project, tmp_path: Path):
-    project.commit()
-    assert "has no commit " + "1" * 40 + "; push it" in refused(project, tmp_path, "1" * 40)
-
-
-def test_a_repository_that_is_not_there_is_tried_again(tmp_path: Path):
-    with pytest.raises(TryAgain, match=r"cannot be fetched"):
-        train_model(str(tmp_path / "none"), "1" * 40, "clouds", tmp_path / "work")
-
-
-def test_an_option_in_place_of_a_repository_is_refused(tmp_path: Path):
-    with pytest.raises(Misconfigured, match="is not a path or URL"):
-        train_model("--upload-pack=touch /tmp/x", "1" * 40, "clouds", tmp_path / "work")
+def test_without_the_tree_that_plan_writes_training_says_what_is_missing(tmp_path: Path):
+    with pytest.raises(Misconfigured, match=r"none is no folder; give the tree that the plan step"):
+        train_model(tmp_path / "none", "1" * 40, "clouds", tmp_path / "work")
 
 
 def test_a_model_without_model_yaml_is_refused(project, tmp_path: Path):
@@ -203,13 +220,10 @@ def test_a_training_past_its_time_limit_is_stopped(project, tmp_path: Path):
     assert "models/clouds/model.py: still running after 2s and was stopped" in refused(project, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "", "x" * 201, "a\nb"])
+@pytest.mark.parametrize("name", ["..", "a/b", "", "x" * 201, "a\nb", "datasets"])
 def test_a_run_whose_name_could_leave_the_workspace_is_refused(tmp_path: Path, name: str):
-    flags = ["--source-repo", "x", "--commit", "1" * 40, "--model", "a", "--run", name, "--workspace", str(tmp_path)]
-    command = [sys.executable, "-m", "hera_workflows.steps.train", *flags]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 78
-    assert "is not a workflow's name" in done.stderr
+    with pytest.raises(Misconfigured, match="is not a workflow's name"):
+        work_folder(tmp_path, name, "clouds")
 
 
 def test_a_truncated_training_json_is_refused(tmp_path: Path, trained: Path):
@@ -230,7 +244,6 @@ EXPORTS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("said", EXPORTS)
 def test_a_model_that_cannot_be_served_is_refused_with_the_reason(project, tmp_path: Path, said: str):
     project.write(

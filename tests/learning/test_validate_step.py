@@ -15,6 +15,7 @@ from gitops.bump import bump
 from gitops.seed import default_folder, seed
 from hera_workflows.learning.trained import Trained, read_trained
 from hera_workflows.steps.validate import validate_model
+from hera_workflows.workspace import validation_file
 from slipway.errors import Misconfigured, Rejected
 from slipway.manifest import Validation
 from slipway.operation import Operation
@@ -45,6 +46,7 @@ class World:
         self.count += 1
         work = self.folder / f"run-{self.count}" / "clouds"
         shutil.copytree(self.trained, work / "train")
+        shutil.copytree(self.trained.parents[1] / "project" / "models", work.parent / "source" / "models")
         return work
 
     def validate(self, work: Path) -> Validation:
@@ -122,6 +124,26 @@ def test_validating_again_changes_nothing(world: World):
     assert {path: path.stat().st_mtime_ns for path in work.rglob("*")} == before
 
 
+def test_nothing_that_training_wrote_beside_its_model_becomes_the_candidate(world: World):
+    work, elsewhere = world.work(), world.folder / "elsewhere"
+    elsewhere.mkdir()
+    (work / ".candidate.partial").symlink_to(elsewhere)
+    (work / "candidate" / "model").mkdir(parents=True)
+    (work / "candidate" / "model" / "model.py").write_text("import evil")
+    (work / "validation.json").write_text('{"outcome": "PASS"}')
+    world.validate(work)
+    assert "evil" not in (work / "candidate" / "model" / "model.py").read_text()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_link_in_place_of_a_file_is_refused(world: World):
+    work = world.work()
+    (work / "train" / "model.onnx.data").symlink_to(world.key)
+    with pytest.raises(Rejected, match=r"model\.onnx\.data is a link"):
+        world.validate(work)
+    assert not validation_file(work).exists()
+
+
 def test_the_same_model_again_passes_against_itself(world: World):
     first = world.work()
     world.release(first, world.validate(first))
@@ -141,7 +163,7 @@ def test_a_worse_model_is_refused_with_exit_65_after_the_report_is_written(world
     assert done.returncode == 65
     assert done.stderr.splitlines()[-1].startswith("slipway: clouds is refused: ")
     assert "champion: accuracy 0." in done.stderr
-    assert Validation.model_validate_json((work / "validation.json").read_bytes()).outcome is Outcome.FAIL
+    assert Validation.model_validate_json(validation_file(work).read_bytes()).outcome is Outcome.FAIL
     assert "Refused" in (work / "candidate" / "report.html").read_text()
 
 
@@ -222,7 +244,7 @@ def test_an_environment_repository_that_is_not_there_is_a_setting_to_change(worl
     work = world.work()
     with pytest.raises(Misconfigured, match="is not a git repository"):
         validate_model("clouds", work, str(world.store), str(world.folder / "none.git"), "python")
-    assert not (work / "validation.json").exists()
+    assert not validation_file(work).exists()
 
 
 def test_a_run_without_a_trained_model_is_refused(world: World):

@@ -38,17 +38,16 @@ class CatOrDog(nn.Module):
 
 
 def begin(net, folder):
-    """Take ImageNet's weights where a file has them, in `folder` or in torch's cache; say which it is."""
-    for path in (f"{folder}/{WEIGHTS}", f"{torch.hub.get_dir()}/checkpoints/{WEIGHTS}"):
-        try:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            continue
-        weights.pop("fc.weight"), weights.pop("fc.bias")  # ImageNet's thousand classes
-        net.load_state_dict(weights, strict=False)
-        print(f"the layers begin with ImageNet's weights, from {path}", flush=True)
+    """Take ImageNet's weights where `folder` has a file with them; say which it is."""
+    path = f"{folder}/{WEIGHTS}"
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        print(f"the layers begin with random weights: there is no {path}", flush=True)
         return
-    print(f"the layers begin with random weights: there is no {WEIGHTS} in torch's cache", flush=True)
+    weights.pop("fc.weight"), weights.pop("fc.bias")  # ImageNet's thousand classes
+    net.load_state_dict(weights, strict=False)
+    print(f"the layers begin with ImageNet's weights, from {path}", flush=True)
 
 
 def augment(x):

@@ -6,6 +6,7 @@ and each becomes a harmless value of this module; every other name is refused.
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import shutil
@@ -77,8 +78,10 @@ class Cifar:
             _write(staging / part, [self._file(name) for name in names], len(self.classes), self._where)
         try:
             staging.rename(self._arrays)
-        except OSError:  # another process was first
+        except OSError as error:
             shutil.rmtree(staging)
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # else another process was first
+                raise
 
     @cached_property
     def _folder(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -15,11 +16,10 @@ from pydantic import BaseModel, ConfigDict
 from hera_workflows.learning.datasets.transfer import STALL_SECONDS, Limits, transfer
 from hera_workflows.learning.datasets.unpack import ARCHIVES, unpack
 from slipway.errors import Rejected, TryAgain
+from slipway.quantity import parse_quantity
 from slipway.spec import DataSource
 
 __all__ = ["Fetched", "fetch"]
-
-_UNITS = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 class Fetched(BaseModel):
@@ -78,7 +78,7 @@ def _beside(where: str, url: str, beside: Path) -> Path:
 def _bring(where: str, source: DataSource, url: str, cache: Path, stall: float) -> tuple[str, tuple[Path, int]]:
     """Fetch, compare, unpack, and show it in the cache by one rename."""
     partial = cache / ".partial" / _key(url)
-    limits = Limits(_bytes(source.max_size), stall, frozenset(source.redirects))
+    limits = Limits(int(parse_quantity(source.max_size)), stall, frozenset(source.redirects))
     got = transfer(where, url, partial / "raw", limits)
     if source.digest is not None and got.digest != source.digest and got.resumed:
         # What was there from before may be of another content: only a whole reading can tell.
@@ -107,8 +107,12 @@ def _bring(where: str, source: DataSource, url: str, cache: Path, stall: float) 
         got.path.rename(content / got.path.name)
     (staging / "size").write_text(str(got.size))
     final = cache / got.digest.removeprefix("sha256:")
-    with contextlib.suppress(OSError):  # the same content under another URL came first
+    try:
         staging.rename(final)
+    except OSError as error:
+        # The same content under another URL came first.
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
     shutil.rmtree(partial)
     entry = _cached(cache, got.digest)
     assert entry is not None
@@ -137,8 +141,3 @@ def _alone(cache: Path, url: str) -> Iterator[None]:
     with (cache / ".locks" / _key(url)).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _bytes(quantity: str) -> int:
-    number = quantity.rstrip("kKMGTim")
-    return int(float(number) * _UNITS.get(quantity[len(number) :], 1))

@@ -58,23 +58,28 @@ def transfer(where: str, url: str, folder: Path, limits: Limits) -> Got:
 def _from_file_system(where: str, url: str, folder: Path, limits: Limits) -> Got:
     import fsspec
 
+    from triton_repo.store_errors import driver_errors
+
     try:
         files, root = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
         raise Misconfigured(f"{where}: {url}: {error}; install what reads it, or use another scheme") from None
     try:
-        info = files.info(root)
-        if info["type"] == "directory":
-            return _folder(where, url, files, root, folder / "folder", limits)
-        target = folder / _name(url)
-        resumed = _one(where, files, info, target, Meter(where, info["size"]), limits)
-        return Got(target, hash_file(target), target.stat().st_size, resumed)
+        with driver_errors(f"{where}: {url}", "the url"):
+            info = files.info(root)
+            if info["type"] == "directory":
+                return _folder(where, url, files, root, folder / "folder", limits)
+            target = folder / _name(url)
+            resumed = _one(where, files, info, target, Meter(where, info["size"]), limits)
+            return Got(target, hash_file(target), target.stat().st_size, resumed)
     except FileNotFoundError:
         raise Rejected(f"{where}: there is nothing at {url}; correct the url") from None
     except PermissionError as error:
         raise Rejected(
             f"{where}: {url} may not be read ({error}); give the pod the right, or correct the url"
         ) from None
+    except ValueError as error:  # what a driver says of a setting only once it connects
+        raise Misconfigured(f"{where}: {url}: {error}; correct the url or the AWS_ settings") from None
 
 
 def _folder(where: str, url: str, files: Any, root: str, target: Path, limits: Limits) -> Got:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from hera_workflows.learning import classification
-from hera_workflows.learning.classification import METRICS, PER_CLASS, combine, evaluate, statistics
+from hera_workflows.learning.classification import METRICS, PER_CLASS, class_names, combine, evaluate, statistics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["METRICS", "PER_CLASS", "combine", "evaluate", "head", "statistics"]
+__all__ = ["METRICS", "PER_CLASS", "class_names", "combine", "evaluate", "head", "statistics"]
 
 NAME: Final = "binary-classification"
 OUTPUT: Final = "probabilities"
@@ -41,12 +41,7 @@ def check_labels(labels: NDArray[Any], classes: Sequence[str] | None) -> list[st
 
 def check_output(output: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
     """Sentences; output: (n, 2)."""
-    return classification.output_problems(output, labels.shape, classes or ("0", "1"))
-
-
-def class_names(output: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
-    """The names in model.yaml, else 0 and 1."""
-    return classification.names_of(2, classes)
+    return classification.check_output(output, labels, classes or ("0", "1"))
 
 
 EXAMPLE_YAML: Final = """\

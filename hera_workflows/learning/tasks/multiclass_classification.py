@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from hera_workflows.learning import classification
-from hera_workflows.learning.classification import METRICS, PER_CLASS, combine, evaluate, statistics
+from hera_workflows.learning.classification import (
+    METRICS,
+    PER_CLASS,
+    check_output,
+    class_names,
+    combine,
+    evaluate,
+    statistics,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["METRICS", "PER_CLASS", "combine", "evaluate", "head", "statistics"]
+__all__ = ["METRICS", "PER_CLASS", "check_output", "class_names", "combine", "evaluate", "head", "statistics"]
 
 NAME: Final = "multiclass-classification"
 OUTPUT: Final = "probabilities"
@@ -37,16 +45,6 @@ def check_classes(classes: Sequence[str] | None) -> list[str]:
 def check_labels(labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
     """Sentences; labels: (n,) whole numbers from 0."""
     return classification.label_problems(labels, 1, classes, None)
-
-
-def check_output(output: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
-    """Sentences; output: (n, classes)."""
-    return classification.output_problems(output, labels.shape, classes)
-
-
-def class_names(output: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
-    """The names in model.yaml, else the numbers."""
-    return classification.names_of(output.shape[-1], classes)
 
 
 EXAMPLE_YAML: Final = """\

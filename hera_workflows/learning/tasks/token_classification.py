@@ -30,6 +30,9 @@ UNPAIRED: Final[Sequence[str]] = ()
 PRIMARY: Final = "entity_f1"
 IGNORE: Final = -100
 
+check_output = classification.check_output
+class_names = classification.class_names
+
 
 def head(module: Any, *, keywords: bool) -> Any:
     """(n, tokens, classes) logits → (n, tokens, classes) probabilities."""
@@ -50,16 +53,6 @@ def check_classes(classes: Sequence[str] | None) -> list[str]:
 def check_labels(labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
     """Sentences; labels: (n, tokens) whole numbers from 0, or -100 for tokens that do not count."""
     return classification.label_problems(labels, 2, classes, IGNORE)
-
-
-def check_output(output: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
-    """Sentences; output: (n, tokens, classes)."""
-    return classification.output_problems(output, labels.shape, classes)
-
-
-def class_names(output: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
-    """The names in model.yaml."""
-    return classification.names_of(output.shape[-1], classes)
 
 
 def statistics(metric: str, p: NDArray[Any], y: NDArray[Any], names: Sequence[str]) -> NDArray[np.float64]:
