@@ -6,6 +6,7 @@ tensor of three sizes of which one is 1 or 3 channels, else numbers.
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ def _array(file: Path) -> NDArray[Any]:
 
     try:
         array = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise Rejected(f"{file} is not a .npy file of numbers ({str(error)[:120]}); write it by numpy.save") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         raise Rejected(f"{file} does not hold an array of numbers; write it by numpy.save")

@@ -1,29 +1,27 @@
-"""Values that the promotion tests start from, and a real Prometheus with the targets that it scrapes."""
+"""What the promotion tests start from: values, a world of git and store, and a Prometheus that watches it."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from promotion_world import says
+from scraped import Scraped, Watched, exporter, start_prometheus, until
+
 from slipway.manifest import DataSummary, Manifest, MetricValue, Validation
 from slipway.observation import Observation
 from slipway.spec import ModelSpec, Promotion
 from slipway.verdict import Check, Outcome, Verdict
-
-sys.path.insert(0, str(Path(__file__).parent))
+from triton_repo.ports import free_ports
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
@@ -95,105 +93,6 @@ def manifest_of():
     return build
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(what: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for a fact about another process; fail the test when it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
-
-
-@dataclass
-class Watched:
-    """One scrape target; what it says may be changed at any time."""
-
-    text: str
-    scrapes: int = 0
-
-    def say(self, text: str) -> None:
-        """Change what the target says, and wait until Prometheus has stored it."""
-        self.text = text
-        seen = self.scrapes
-        # The third scrape begins after the second, which read the new text, was stored.
-        until(lambda: self.scrapes >= seen + 3)
-
-
-@dataclass
-class Scraped:
-    """A Prometheus that scrapes every 300 ms, and environments with one or more servers each, silent at first.
-
-    All targets are declared at its start, because a new one is taken up only seconds later.
-    """
-
-    url: str
-    unused: list[tuple[str, tuple[str, ...], list[Watched]]]
-
-    def environment(self, servers: int = 1, serves: tuple[str, ...] = ()) -> tuple[str, list[Watched]]:
-        """An environment that no other test uses, and its scrape targets; `serves`: the model of each, if of one."""
-        fitting = (e for e in self.unused if len(e[2]) == servers and e[1] == serves)
-        chosen = next(fitting, None)
-        assert chosen, "declare more environments in the fixture `prometheus`"
-        self.unused.remove(chosen)
-        until(lambda: all(target.scrapes >= 2 for target in chosen[2]))
-        return chosen[0], chosen[2]
-
-
-def exporter(watched: dict[str, Watched]) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # keeps connections, so that many targets cost little
-
-        def do_GET(self) -> None:
-            target = watched[self.path.strip("/")]
-            body = target.text.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-            target.scrapes += 1
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
-def start_prometheus(folder: Path, scrape: dict[str, object]) -> tuple[subprocess.Popen[bytes], str]:
-    """A Prometheus on a free port with that scrape configuration."""
-    binary = shutil.which("prometheus")
-    assert binary, "prometheus is not on PATH; `make prometheus` installs it"
-    port = free_port()
-    (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": [scrape]}))
-    process = subprocess.Popen(
-        [
-            binary,
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "prometheus.log").open("wb"),
-    )
-    url = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        assert process.poll() is None, (folder / "prometheus.log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    until(answers)
-    return process, url
-
-
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     """A real Prometheus and what it scrapes."""
@@ -231,7 +130,8 @@ def until_fixture() -> Callable[..., None]:
 @pytest.fixture(name="free_port")
 def free_port_fixture() -> int:
     """A port that nothing listens on."""
-    return free_port()
+    (port,) = free_ports(1)
+    return port
 
 
 @pytest.fixture(scope="session")
@@ -249,7 +149,30 @@ def world(tmp_path: Path, signing_key: Path, prometheus: Scraped) -> Any:
     """See promotion_world.World."""
     from promotion_world import make_world
 
-    return make_world(tmp_path, signing_key, prometheus, until)
+    return make_world(tmp_path, signing_key, prometheus)
+
+
+@pytest.fixture(scope="session")
+def gitea(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """A real Gitea, and the folder of its repositories."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "forge"))
+    from gitea_here import binary, start_gitea
+
+    found = binary()
+    if found is None:
+        pytest.skip("no Gitea in the test cluster's cache; `python -m tests.cluster build` builds it")
+    folder = tmp_path_factory.mktemp("gitea")
+    running = start_gitea(folder, *found)
+    yield running, folder / "repositories"
+    running.stop()
+
+
+@pytest.fixture
+def yard(tmp_path: Path, signing_key: Path, prometheus: Scraped, gitea: tuple[Any, Path]) -> Any:
+    """See forge_yard.Yard."""
+    from forge_yard import make_yard
+
+    return make_yard(tmp_path, signing_key, prometheus, *gitea)
 
 
 @pytest.fixture
@@ -282,3 +205,22 @@ def start_prometheus_fixture(tmp_path: Path) -> Iterator[Callable[[dict[str, obj
     for process in processes:
         process.kill()
         process.wait(10)
+
+
+@pytest.fixture
+def released(world):
+    """toy@1 in the first environment, seen with 500 good requests."""
+    version = world.publish()
+    world.release(version)
+    world.say(says(500))
+    return version
+
+
+@pytest.fixture
+def failing(world):
+    """toy@2 in the first environment after toy@1, and every second request fails."""
+    world.release(world.publish())
+    version = world.publish()
+    world.release(version)
+    world.say(says(300, 300, number=2))
+    return version

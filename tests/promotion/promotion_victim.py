@@ -8,6 +8,7 @@ import sys
 
 from gitops.metrics import PrometheusMetrics
 from hera_workflows.promoter import Promoter, promote
+from hera_workflows.promoter.servers import Addresses
 from triton_repo.store import open_store
 
 
@@ -17,7 +18,7 @@ def main(point: str, env_repo: str, store: str, prometheus: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with PrometheusMetrics(prometheus) as metrics:
-        promote(Promoter(env_repo, open_store(store), metrics, {}, "run-1", at=at))
+        promote(Promoter(env_repo, open_store(store), metrics, Addresses({}), "run-1", at=at))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "triton_repo"))
 
 import yaml
-from triton_toys import again, make_candidate, make_draft, onnx_model
+from triton_toys import COMMIT, again, make_candidate, make_draft, onnx_model
 
 from gitops.bump import bump
 from gitops.git import Git
 from gitops.metrics import PrometheusMetrics
 from gitops.seed import default_folder, seed
 from hera_workflows.promoter import Pass, Promoter, promote
+from hera_workflows.promoter.scene import Forges
+from hera_workflows.promoter.servers import Addresses
 from slipway.evidence import bump_evidence
 from slipway.operation import Operation
 from slipway.spec import ModelSpec
@@ -53,6 +56,9 @@ class World:
     first: str
     second: str
     servers: Mapping[str, Any]  # environment -> what Prometheus scrapes there
+    forges: Forges | None = None
+    source_commit: str = COMMIT  # that versions are trained from
+    repository: Path | None = None  # where the env repo lies, if `url` is not a folder
 
     def publish(
         self,
@@ -68,7 +74,8 @@ class World:
         policy = {"min_requests": 100, "soak": "0s", **promotion}
         spec = ModelSpec.model_validate({"name": model, "task": "regression", "promotion": policy})
         validation = draft.validation.model_copy(update={"outcome": outcome, "checks": [GOOD]})
-        return publish(self.store, again(draft, spec=spec, validation=validation), candidate, self.key)
+        draft = again(draft, spec=spec, validation=validation, source_commit=self.source_commit)
+        return publish(self.store, draft, candidate, self.key)
 
     def release(self, version: ModelVersion, environment: str | None = None) -> None:
         """Bump it into the first environment."""
@@ -84,11 +91,11 @@ class World:
     def promote(self, **changes: Any) -> Pass:
         """One pass of the promoter."""
         with PrometheusMetrics(changes.pop("prometheus_url", self.prometheus_url), timeout=5) as metrics:
-            start = Promoter(self.url, self.store, metrics, {}, "run-1")
+            start = Promoter(self.url, self.store, metrics, Addresses({}), "run-1", forge=self.forges)
             return promote(replace(start, **changes))
 
     def git(self, *arguments: str) -> str:
-        return Git(Path(self.url)).run(*arguments).decode()
+        return Git(self.repository or Path(self.url)).run(*arguments).decode()
 
     def heads(self) -> dict[str, str]:
         """Every branch and its commit."""
@@ -96,19 +103,23 @@ class World:
         return dict(line.split(" ") for line in lines)
 
 
-def make_world(folder: Path, key: Path, prometheus: Any, until: Callable[..., None]) -> World:
-    """An empty store, and an env repo with two environments that Prometheus watches."""
+def make_world(folder: Path, key: Path, prometheus: Any, url: str | None = None) -> World:
+    """An empty store, and an env repo with two environments that Prometheus watches; `url`: of an empty repository."""
     (first, (one,)), (second, (two,)) = prometheus.environment(), prometheus.environment()
-    url = str(folder / "env.git")
-    git = Git(Path(url))
-    git.run("init", "--quiet", "--bare", "--initial-branch=main")
+    if url is None:
+        url = str(folder / "env.git")
+        Git(Path(url)).run("init", "--quiet", "--bare", "--initial-branch=main")
     envs = folder / "envs"
-    (envs / "base").mkdir(parents=True)
-    for path in (default_folder() / "base").iterdir():
-        (envs / "base" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(default_folder() / "base", envs / "base")
     environments = [{"name": first, "accepts": "direct"}, {"name": second, "after": first}]
     (envs / "environments.yaml").write_text(yaml.safe_dump({"environments": environments}))
     seed(url, envs)
     (folder / "store").mkdir()
     store = open_store(str(folder / "store"))
     return World(folder, url, store, key, prometheus.url, first, second, {first: one, second: two})
+
+
+def only(done: Any) -> Any:
+    """The only line of a pass."""
+    [line] = done.lines
+    return line

@@ -92,6 +92,12 @@ def test_a_ratio_above_the_limit_that_may_be_chance_says_what_would_settle_it(se
     assert judgement.reason.endswith("that may be chance: 400 more without an error would settle it")
 
 
+def test_a_limit_that_no_number_of_requests_settles_is_judged_all_the_same(seen, policy, now):
+    judgement = judge(seen(requests=1000, failures={"BACKEND": 1}), policy(error_ratio="<= 1e-320"), now)
+    assert judgement.verdict is Verdict.INSUFFICIENT_DATA
+    assert judgement.reason.endswith("but that may be chance")
+
+
 def test_a_slow_version_fails_after_enough_requests(seen, policy, now):
     judgement = judge(seen(p95_ms=80.0), policy(p95_ms="<= 50"), now)
     assert (judgement.verdict, judgement.reason) == (Verdict.FAIL, "p95 80 ms; <= 50 ms allowed")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import re
 import time
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
@@ -14,7 +13,9 @@ from hypothesis import strategies as st
 
 from gitops.metrics import PrometheusMetrics
 from gitops.promql import quote, selector
-from slipway.errors import Misconfigured, TryAgain
+from slipway.errors import Misconfigured
+
+pytestmark = pytest.mark.slow
 
 REASONS = ("BACKEND", "CANCELED", "OTHER", "REJECTED")
 
@@ -165,7 +166,6 @@ def test_latency_of_an_idle_server_is_no_data(watch, measured):
     assert measured(environment).p95_ms is None
 
 
-@pytest.mark.slow
 def test_latency_just_before_the_server_fell_idle_still_speaks(watch, measured, until):
     environment, [server] = watch(triton(1, p95="4000"))
     # Looked back at in steps of 15 s, so it must have stood for one of them.
@@ -211,6 +211,26 @@ def test_only_the_versions_that_were_asked_for_are_fetched(prometheus, watch):
     assert set(measurements.tables["successes"]) == {(environment, "digits", "3")}
 
 
+def answered(url: str) -> int:
+    """How many queries a Prometheus says that it has answered."""
+    text = requests.get(f"{url}/metrics", timeout=10).text
+    counts = re.findall(r'^prometheus_http_requests_total\{.*handler="/api/v1/query".*\} (\d+)$', text, re.MULTILINE)
+    return sum(map(int, counts))
+
+
+def test_many_models_take_no_more_queries_than_one(prometheus, watch):
+    one, _ = watch(triton(1))
+    many, _ = watch("".join(triton(1).replace("digits", f"digits-{n}") for n in range(100)))
+    counts = []
+    for environment, models in ((one, 1), (many, 100)):
+        before = answered(prometheus.url)
+        with PrometheusMetrics(prometheus.url) as metrics:
+            measurements = metrics.measure(span=timedelta(minutes=1), only={"environment": environment})
+        assert len(measurements.tables["successes"]) == models
+        counts.append(answered(prometheus.url) - before)
+    assert counts == [9, 9]
+
+
 def test_every_moment_is_by_the_clock_of_prometheus(prometheus):
     with PrometheusMetrics(prometheus.url) as metrics:
         assert abs(metrics.measure(span=timedelta(minutes=1)).at.timestamp() - time.time()) < 5
@@ -229,87 +249,3 @@ def test_no_label_value_changes_what_a_selector_selects(prometheus, value):
     query = f"count({selector('prometheus_build_info', {'job': value, 'version': value})}) or vector(-1)"
     answer = requests.get(f"{prometheus.url}/api/v1/query", params={"query": query}, timeout=10).json()
     assert [row["value"][1] for row in answer["data"]["result"]] == ["-1"]
-
-
-@pytest.fixture
-def impostor():
-    """impostor(status, body, delay) is the URL of something that answers like that to everything."""
-    servers = []
-
-    def start(status: int, body: bytes, delay: threading.Event | None = None) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if delay:
-                    delay.wait(20)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-
-
-def measure(url: str, timeout: float = 10.0) -> object:
-    with PrometheusMetrics(url, timeout=timeout) as metrics:
-        return metrics.measure(span=timedelta(minutes=1))
-
-
-def test_a_prometheus_that_is_down_is_tried_again_later(free_port):
-    with pytest.raises(TryAgain, match=r"does not answer \(NewConnectionError\); see that it runs"):
-        measure(f"http://127.0.0.1:{free_port}")
-
-
-def test_a_prometheus_that_is_slow_is_given_up_in_time(impostor):
-    answered = threading.Event()
-    began = time.monotonic()
-    with pytest.raises(TryAgain, match="does not answer"):
-        measure(impostor(200, b"", answered), timeout=0.5)
-    answered.set()
-    assert time.monotonic() - began < 5
-
-
-def test_a_prometheus_that_is_overloaded_is_tried_again_later(impostor):
-    with pytest.raises(TryAgain, match="answers 503"):
-        measure(impostor(503, b'{"error":"too many queries"}'))
-
-
-@pytest.mark.parametrize("status", [400, 401, 404, 422])
-def test_a_refused_query_is_a_wrong_setting(impostor, status):
-    with pytest.raises(Misconfigured, match=f"refuses with {status}"):
-        measure(impostor(status, b"no"))
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"<html>hello</html>",
-        b"{}",
-        b"[]",
-        b"null",
-        b'{"status":"success","data":{"result":[1700000000,"nonsense"]}}',
-        b'{"status":"success","data":{"result":[1700000000,"1e99"]}}',
-        b'{"status":"success","data":{"result":[1700000000,"1700000000"]}}',
-        b'{"status":"success","data":{"result":null}}',
-        b'{"status":"success","data":{"result":{}}}',
-        b"\xff\xfe",
-    ],
-)
-def test_something_else_that_answers_there_is_a_wrong_setting(impostor, body):
-    with pytest.raises(Misconfigured, match="not as a Prometheus does"):
-        measure(impostor(200, body))
-
-
-@pytest.mark.parametrize("url", ["not a url", "ftp://127.0.0.1", "http://", "http://[::1"])
-def test_a_url_that_is_none_is_a_wrong_setting(url):
-    with pytest.raises(Misconfigured, match="PROMETHEUS_URL"):
-        measure(url)

@@ -5,44 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from promotion_world import says
+from promotion_world import only, says
 
 from gitops.approvals import approve, open_request, reject, requests
 from gitops.environment_repo import read
 from gitops.git import Git
 from gitops.history import history
 from gitops.hold import freeze, release_hold
-from gitops.rollback import rollback
 from slipway.environments import Freeze
 from slipway.errors import Rejected, TryAgain
 from slipway.evidence import parse_evidence, recompute
 from slipway.operation import Operation
 from slipway.verdict import Outcome, Verdict
-
-
-def only(done):
-    """The pass's only line."""
-    [line] = done.lines
-    return line
-
-
-@pytest.fixture
-def released(world):
-    """toy@1 in the first environment, seen with 500 good requests."""
-    version = world.publish()
-    world.release(version)
-    world.say(says(500))
-    return version
-
-
-@pytest.fixture
-def failing(world):
-    """toy@2 in the first environment after toy@1, and every second request fails."""
-    world.release(world.publish())
-    version = world.publish()
-    world.release(version)
-    world.say(says(300, 300, number=2))
-    return version
 
 
 def test_a_version_that_passes_asks_for_the_next_environment(world, released):
@@ -126,76 +100,6 @@ def test_no_series_wait(world):
     world.release(world.publish())
     world.say("")
     assert only(world.promote()).action == "waiting"
-
-
-def test_a_version_that_fails_is_taken_out_and_held(world, failing):
-    line = only(world.promote())
-    snapshot = read(world.url)
-    assert (line.verdict, line.action) == (Verdict.FAIL, "rolled back")
-    assert snapshot.release(world.first, "toy").number == 1
-    assert snapshot.held(world.first, failing).reason.startswith("50 % errors in 600 requests")
-
-
-def test_a_rollback_carries_the_evidence_against_the_version(world, failing):
-    line = only(world.promote())
-    evidence = parse_evidence(world.git("show", f"{line.commit}:envs/{world.first}/toy/evidence.json").encode())
-    assert (evidence.kind, evidence.version.number, recompute(evidence).verdict) == ("rollback", 2, Verdict.FAIL)
-
-
-def test_a_rollback_says_in_git_what_it_undid(world, failing):
-    line = only(world.promote())
-    event = next(history(world.url, world.first, "toy"))
-    assert (event.commit, event.before.number, event.after.number) == (line.commit, 2, 1)
-    assert event.operation.verdict == "FAIL"
-
-
-def test_a_freeze_does_not_stop_a_rollback(world, failing):
-    freeze(world.url, world.first, Freeze(reason="holidays"))
-    assert only(world.promote()).action == "rolled back"
-
-
-def test_rollback_off_leaves_the_version_to_a_person(world):
-    world.release(world.publish())
-    world.release(world.publish(rollback="off"))
-    world.say(says(300, 300, number=2))
-    assert only(world.promote()).action == "nothing"
-    assert read(world.url).release(world.first, "toy").number == 2
-
-
-def test_a_failing_version_with_nothing_before_it_is_held_and_stays(world):
-    version = world.publish()
-    world.release(version)
-    world.say(says(300, 300))
-    line = only(world.promote())
-    assert line.action == "held", line
-    snapshot = read(world.url)
-    assert snapshot.held(world.first, version)
-    assert snapshot.release(world.first, "toy") == version
-
-
-def test_a_held_version_is_not_held_twice(world):
-    world.release(world.publish())
-    world.say(says(300, 300))
-    world.promote()
-    before = world.heads()
-    assert only(world.promote()).action == "nothing"
-    assert world.heads() == before
-
-
-def test_the_request_of_a_version_that_fails_later_is_closed(world, failing):
-    world.say(says(500, number=2))
-    world.promote()
-    world.say(says(500, 300, number=2))
-    done = world.promote()
-    assert [request.version for request in done.closed] == [failing]
-    assert requests(world.url) == []
-
-
-def test_the_request_of_a_version_that_a_person_reverted_is_closed(world, failing):
-    world.say(says(500, number=2))
-    world.promote()
-    rollback(world.url, world.first, "toy", now=datetime.now(UTC), reason="looks odd", operation_id="by-hand", by="Ada")
-    assert [request.version for request in world.promote().closed] == [failing]
 
 
 def test_a_version_that_was_let_in_again_is_proposed_again(world, released):

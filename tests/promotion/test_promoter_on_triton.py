@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import socketserver
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +17,7 @@ from gitops.approvals import requests
 from gitops.environment_repo import read
 from gitops.evidence import evidence_of
 from hera_workflows.promoter import Line
+from hera_workflows.promoter.servers import Addresses
 from slipway.errors import TryAgain
 from slipway.evidence import parse_evidence
 from slipway.verdict import Verdict
@@ -41,15 +46,48 @@ class Served:
             )
         assert all(result.state in ("ready", "unchanged") for result in results), results
 
-    def promote(self) -> Line:
-        servers = {self.world.first: self.triton.grpc_address}
+    def promote(self, address: str | None = None) -> Line:
+        servers = Addresses({self.world.first: address or self.triton.grpc_address})
         return self.world.promote(servers=servers).lines[0]
 
-    def promote_until(self, action: str) -> Line:
+    def promote_until(self, action: str, address: str | None = None) -> Line:
         """Passes until one ends so; numbers come with the next scrape."""
         lines: list[Line] = []
-        self.until(lambda: lines.append(self.promote()) or lines[-1].action == action, 60)
+        self.until(lambda: lines.append(self.promote(address)) or lines[-1].action == action, 60)
         return lines[-1]
+
+
+@contextmanager
+def standing_still_once(port: int) -> Iterator[tuple[str, threading.Event]]:
+    """An address that passes on to `port`, but for the first connection with inferences, which stays without answer."""
+    stood_still = threading.Event()
+
+    class Pass(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as triton:
+                threading.Thread(target=self.back, args=(triton,), daemon=True).start()
+                while sent := self.request.recv(1 << 16):
+                    if b"ModelInfer" in sent and not stood_still.is_set():
+                        stood_still.set()
+                        while self.request.recv(1 << 16):
+                            pass
+                        return
+                    triton.sendall(sent)
+
+        def back(self, triton: socket.socket) -> None:
+            with suppress(OSError):
+                while answered := triton.recv(1 << 16):
+                    self.request.sendall(answered)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Pass) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}", stood_still
+        finally:
+            server.shutdown()
 
 
 @pytest.fixture
@@ -93,6 +131,19 @@ def test_wrong_answers_take_a_version_out_at_once(served):
     snapshot = read(served.world.url)
     assert snapshot.release(served.world.first, "toy").number == 1
     assert snapshot.held(served.world.first, wrong)
+
+
+def test_a_moment_in_which_nothing_answers_takes_no_version_out(served):
+    policy = {**POLICY, "min_requests": 8, "replay": 8}
+    served.world.release(served.world.publish(**policy))
+    newer = served.world.publish(**policy)
+    served.world.release(newer)
+    served.reconcile()
+    with standing_still_once(served.triton.ports.grpc) as (address, stood_still):
+        line = served.promote_until("requested", address)
+        assert stood_still.is_set()
+    replay = parse_evidence(next(iter(evidence_of(served.world.url, line.commit)[1].values()))).observation.replay
+    assert (replay.sent, replay.failed) == (8, 0)
 
 
 def test_a_version_that_is_not_served_yet_waits(served):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 from promotion_world import says
 
 from gitops.approvals import open_request
 from gitops.environment_repo import read
-from hera_workflows.cli import COMMANDS
-from hera_workflows.cli import promotion as commands
+from hera_workflows.cli import slipway as group
 from slipway.errors import Rejected, TryAgain
 from slipway.evidence import parse_evidence, promotion_evidence, render_evidence
 from slipway.judge import judge
@@ -34,8 +32,7 @@ def slipway(world):
     }
 
     def run(*arguments: str, answer: str | None = None) -> Result:
-        command: click.Command = getattr(commands, arguments[0])
-        result = CliRunner().invoke(command, arguments[1:], input=answer, env=environment, obj=None)
+        result = CliRunner().invoke(group, arguments, input=answer, env=environment)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
@@ -51,10 +48,6 @@ def waiting(world):
     world.say(says(500))
     world.promote()
     return version
-
-
-def test_every_command_of_this_module_is_in_the_table():
-    assert sorted(commands.__all__) == sorted(name for name, (module, _) in COMMANDS.items() if module == "promotion")
 
 
 def test_promote_prints_one_line_for_each_model_and_environment(world, slipway):
@@ -74,6 +67,11 @@ def test_promote_speaks_json(world, slipway):
 
 def test_promote_without_releases_says_what_to_do(slipway):
     assert slipway("promote").stdout == "nothing is released yet; push a model first\n"
+
+
+def test_promote_of_a_model_that_is_not_released_is_refused(slipway):
+    with pytest.raises(Rejected, match="nosuch is not released in any environment; `slipway status` shows what is"):
+        slipway("promote", "--model", "nosuch")
 
 
 def test_promote_waits_until_nothing_waits(world, slipway, background):
@@ -110,6 +108,15 @@ def test_approvals_say_when_nothing_waits(slipway):
 def test_approvals_speak_json(world, slipway, waiting):
     [request] = json.loads(slipway("approvals", "--json").stdout)
     assert (request["from"], request["to"], request["verdict"]) == ("-", 1, "PASS")
+
+
+def test_approvals_say_of_a_request_that_was_changed_that_it_is_judged_again(world, slipway, waiting):
+    branch = f"refs/heads/promote/{world.second}/toy-1"
+    who = ("-c", "user.name=Eve", "-c", "user.email=eve@example.com")
+    foreign = world.git(*who, "commit-tree", "-p", branch, "-m", "Slip something in", f"{branch}^{{tree}}").strip()
+    world.git("update-ref", branch, foreign)
+    row = slipway("approvals").stdout.splitlines()[1]
+    assert row.endswith("not what was judged any more; `slipway promote` judges it again")
 
 
 def test_approve_shows_the_checks_and_merges_with_yes(world, slipway, waiting):

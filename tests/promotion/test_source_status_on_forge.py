@@ -1,0 +1,81 @@
+"""What a pushed commit's page says on a real Gitea while its workflow runs, and when it has ended."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from gitops.forge import CommitStatus
+from gitops.forge.open import open_forge
+from hera_workflows.source_status import begin
+
+pytestmark = pytest.mark.slow
+RUN = "push-1"
+PAGE = f"https://argo.example/workflows/slipway/{RUN}"
+REFUSED = {
+    "displayName": "validate(0)",
+    "message": "main: Error (exit code 65): slipway [digits]: digits is refused: accuracy 0.91 < 0.95",
+}
+
+
+@pytest.fixture
+def project(gitea):
+    """(the forge's adapter, a commit, report(status, *failures) -> what the commit says after the step)."""
+    running, _ = gitea
+    name = running.project(f"models-{uuid4().hex[:12]}")
+    token = running.tokens["slipway-bot"]
+    forge = open_forge("gitea", running.url, name, token)
+    commit = running.call("GET", f"/repos/{name}/branches/main")["commit"]["id"]
+
+    def report(status: str, *failures: dict[str, str]) -> dict[str, CommitStatus]:
+        flags = {
+            "status": status,
+            "workflow": RUN,
+            "failures": json.dumps(json.dumps(failures)),
+            "commit": commit,
+            "forge": "gitea",
+            "forge-url": running.url,
+            "source-project": name,
+            "env-project": name,
+            "argo-url": PAGE.removesuffix(f"/{RUN}"),
+        }
+        command = [sys.executable, "-m", "hera_workflows.steps.report_outcome"]
+        words = [word for flag, value in flags.items() for word in (f"--{flag}", value)]
+        environment = {"PATH": "/usr/bin:/bin", "FORGE_TOKEN": token}
+        subprocess.run([*command, *words], env=environment, check=True, capture_output=True, timeout=120)
+        return dict(forge.statuses(commit))
+
+    return forge, commit, report
+
+
+def test_training_is_pending_and_links_to_the_workflow(project):
+    forge, commit, _ = project
+    begin(forge, commit, ["digits"], PAGE)
+    assert forge.statuses(commit) == {"slipway/digits": CommitStatus("pending", "training", PAGE)}
+
+
+def test_a_refused_model_fails_on_its_commit_and_says_why(project: tuple[object, str, Callable[..., object]]):
+    forge, commit, report = project
+    begin(forge, commit, ["digits"], PAGE)
+    said = CommitStatus("failure", "digits is refused: accuracy 0.91 < 0.95", PAGE)
+    assert report("Failed", REFUSED) == {"slipway/digits": said}
+
+
+def test_what_the_promoter_said_meanwhile_stays(project):
+    forge, commit, report = project
+    begin(forge, commit, ["digits", "line"], PAGE)
+    forge.status(commit, "slipway/line", "success", "served in staging", PAGE)
+    assert report("Failed", REFUSED)["slipway/line"].description == "served in staging"
+
+
+def test_a_push_that_was_refused_as_a_whole_says_so(project):
+    _, _, report = project
+    message = "main: Error (exit code 65): slipway: models/a/model.yaml:3: no such task"
+    [(context, said)] = report("Failed", {"displayName": "plan(0)", "message": message}).items()
+    assert (context, said.state) == ("slipway", "failure")
+    assert said.description.endswith("models/a/model.yaml:3: no such task")
