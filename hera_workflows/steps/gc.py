@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from slipway.errors import Misconfigured
 if TYPE_CHECKING:
     from triton_repo.retention import Decision
 
-__all__ = ["collect", "gc", "references"]
+__all__ = ["GRACE", "KEEP_RUNS", "RETENTION", "collect", "duration", "gc", "references"]
 
 RETENTION = "90d"
 GRACE = "1d"
@@ -80,10 +81,11 @@ def collect(
     # Listed before the references are read: what is published meanwhile is not looked at.
     manifests = [store.manifest(model, number) for model in store.models() for number in store.versions(model)]
     needed = defaultdict(list, {key: list(why) for key, why in references(env_repo, retention, now).items()})
-    runs = _runs(workspace)
-    old = {name for name, touched in runs.items() if now - touched > keep_runs}
+    touched = _touched(workspace)
+    old = {folder for folder, when in touched.items() if now - when > keep_runs}
+    runs = {folder.name for folder in touched.keys() - old}
     for manifest in manifests:
-        if manifest.run in runs.keys() - old:
+        if manifest.run in runs:
             needed[manifest.name, manifest.number].append(f"run {manifest.run} is in the workspace")
         if why := needed.get((manifest.name, None)):
             needed[manifest.name, manifest.number] += why
@@ -93,10 +95,9 @@ def collect(
         for decision in decisions:
             if not decision.keep:
                 remove_version(store, decision.model, decision.number)
-        sweep_store(store)
-        for name in sorted(old):
-            assert workspace is not None
-            shutil.rmtree(workspace / name, ignore_errors=True)
+        sweep_store(store, now)
+        for folder in sorted(old):
+            shutil.rmtree(folder, ignore_errors=True)
     return decisions
 
 
@@ -107,7 +108,8 @@ def references(env_repo: str, retention: timedelta, now: datetime) -> Mapping[tu
     """
     from gitops.approvals import requests
     from gitops.environment_repo import read
-    from gitops.history import history
+    from gitops.history import Event, past
+    from gitops.rollback import last_good
 
     snapshot = read(env_repo)
     found: defaultdict[tuple[str, int | None], list[str]] = defaultdict(list)
@@ -122,20 +124,21 @@ def references(env_repo: str, retention: timedelta, now: datetime) -> Mapping[tu
         found[hold.model, hold.number].append(f"held in {hold.environment}")
     for request in requests(env_repo):
         found[request.version.name, request.version.number].append(f"waits for approval in {request.environment}")
-    way_back: set[tuple[str, str]] = set()
-    for event in history(env_repo, start=snapshot.commit):
+    known = past(env_repo, start=snapshot.commit)
+    events: defaultdict[tuple[str, str], list[Event]] = defaultdict(list)  # newest first
+    for event in reversed(known.events):
         if event.environment is None or event.model is None or not event.released:
             continue
-        key, old = (event.environment, event.model), event.before
+        events[event.environment, event.model].append(event)
         if now - event.when <= retention:
-            for past, what in ((event.after, "released"), (old, "replaced")):
-                if past is not None:
-                    found[past.name, past.number].append(f"{what} in {key[0]} on {event.when:%Y-%m-%d}")
-        # The newest earlier release that may come back is what a rollback returns to, however old it is.
-        if old is None or old == snapshot.release(*key) or key in way_back or snapshot.held(key[0], old):
-            continue
-        way_back.add(key)
-        found[old.name, old.number].append(f"a rollback in {key[0]} returns to it")
+            for past_one, what in ((event.after, "released"), (event.before, "replaced")):
+                if past_one is not None:
+                    why = f"{what} in {event.environment} on {event.when:%Y-%m-%d}"
+                    found[past_one.name, past_one.number].append(why)
+    for place, its in events.items():
+        back = last_good(snapshot, place[0], snapshot.release(*place), its, known.taken_out.get(place, ()))
+        if back is not None:  # however old it is
+            found[back.name, back.number].append(f"a rollback in {place[0]} returns to it")
     return found
 
 
@@ -143,16 +146,27 @@ def _numbered(needed: Mapping[tuple[str, int | None], Sequence[str]]) -> dict[tu
     return {(model, number): list(dict.fromkeys(why)) for (model, number), why in needed.items() if number is not None}
 
 
-def _runs(workspace: Path | None) -> dict[str, datetime]:
-    """Each run's folder in the workspace, and when something in it was last made."""
-    if workspace is None or not workspace.is_dir():
+def _touched(workspace: Path | None) -> dict[Path, datetime]:
+    """Each run's folder in the workspace and each data set's in the cache, and when something in it was last made."""
+    if workspace is None:
         return {}
-    touched = {}
-    for folder in workspace.iterdir():
-        if folder.is_dir() and not folder.is_symlink():
-            newest = max((Path(parent).stat().st_mtime for parent, _, _ in os.walk(folder)), default=0.0)
-            touched[folder.name] = datetime.fromtimestamp(newest, UTC)
-    return touched
+    runs = [folder for folder in _folders(workspace) if folder.name != "datasets"]
+    sets = [entry for model in _folders(workspace / "datasets") for entry in _folders(model) if entry.name != ".locks"]
+    found = {}
+    for folder in runs + sets:
+        times = []
+        for parent, _, _ in os.walk(folder):
+            with suppress(FileNotFoundError):  # a step that runs moves what it has finished
+                times.append(Path(parent).stat().st_mtime)
+        if times:
+            found[folder] = datetime.fromtimestamp(max(times), UTC)
+    return found
+
+
+def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return [child for child in parent.iterdir() if child.is_dir() and not child.is_symlink()]
 
 
 if __name__ == "__main__":

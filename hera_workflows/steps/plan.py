@@ -1,15 +1,15 @@
-"""Which models did a push change? One list, from which the workflow fans out.
+"""Which models did a push change? One list, from which the workflow fans out, and the tree that they are trained from.
 
 - A file in `models/NAME/` changes that model; a `model.yaml` that went away deletes it.
 - A file anywhere else is shared code and changes every model; documentation changes none.
 - When the commit before is not known (a first push, a forced one) every model counts as changed.
 - A model.yaml with errors does not stop other people's models: the errors are printed, and that model's own training
   refuses them. Only when nothing else is left to do is the push refused as a whole.
+- Training runs people's code and reaches no repository, so the tree of the pushed commit is written for it here.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,17 +18,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hera_workflows.forges import ForgeFlags, forge_options
 from hera_workflows.steps import run_step
+from hera_workflows.workspace import run_folder, work_folder
 from slipway.change import Change, Changes
-from slipway.errors import Misconfigured, Rejected
-from slipway.names import check_commit, check_model
+from slipway.errors import Misconfigured, Rejected, SlipwayError
+from slipway.names import MODEL, check_commit, check_model
 from slipway.spec import ModelSpec
 
 if TYPE_CHECKING:
     from gitops.remote import Remote
 
-__all__ = ["Tree", "changed_models", "check_paths", "plan", "plan_push"]
+__all__ = ["Tree", "changed_models", "check_paths", "lay_out", "plan", "plan_push"]
 
+# Seconds that a pod has beyond the training's own limit, to start, to fetch data and to say that the limit was
+# reached: a pod that is ended at the same moment leaves its people no word of what to change.
+_AROUND = 600
+_LINKS = 40  # that Linux follows on one way
 _ZEROS = re.compile(r"0{40}(0{24})?")
 _MODEL_FILE = re.compile(r"models/([^/]+)/model\.yaml")
 _DOCUMENTATION = re.compile(
@@ -55,18 +61,33 @@ class Tree:
 @click.option("--source-repo", required=True, help="The repository that was pushed to: a folder or a URL.")
 @click.option("--before", required=True, help="The commit before the push; zeros for a new branch.")
 @click.option("--after", required=True, help="The commit that was pushed; zeros when the branch was deleted.")
+@click.option("--run", "run_name", required=True, help="The workflow's name; its folder in the workspace.")
+@click.option("--workspace", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Where the list goes.")
-def plan(source_repo: str, before: str, after: str, output: Path) -> None:
-    """Write which models a push changed, as a JSON list.
+@forge_options
+def plan(
+    source_repo: str, before: str, after: str, run_name: str, workspace: Path, output: Path, forge: ForgeFlags
+) -> None:
+    """Write which models a push changed, as a JSON list, and its tree to RUN/source/ in the workspace.
 
     \b
     Example:
       python -m hera_workflows.steps.plan --source-repo .slipway/source.git \\
-        --before 0000000000000000000000000000000000000000 --after "$(git rev-parse HEAD)" --output changes.json
+        --before 0000000000000000000000000000000000000000 --after "$(git rev-parse HEAD)" \\
+        --run push-1 --workspace /tmp/workspace --output changes.json
     """
-    changes, problems = plan_push(source_repo, check_commit(before), check_commit(after))
-    for problem in problems:
-        click.echo(problem, err=True)
+    from gitops.remote import opened
+
+    run_folder(workspace, run_name)
+    with opened(source_repo, timeout=300.0) as remote:
+        base = _heard_before(forge, remote, check_commit(before))
+        changes, problems = plan_push(remote, base, check_commit(after))
+        for problem in problems:
+            click.echo(problem, err=True)
+        models = [change.model for change in changes if change.action == "changed"]
+        if models:
+            lay_out(remote, after, models, workspace, run_name)
+        _say(forge, after, changes, run_name)
     for change in changes:
         click.echo(f"{change.model}: {change.action} ({change.why})")
     if not changes:
@@ -77,31 +98,81 @@ def plan(source_repo: str, before: str, after: str, output: Path) -> None:
         raise Misconfigured(f"--output {output}: {error.strerror}; give a file that can be written") from None
 
 
-def plan_push(source_repo: str, before: str, after: str) -> tuple[list[Change], list[str]]:
+def _heard_before(forge: ForgeFlags, remote: Remote, before: str) -> str:
+    """The commit that this push is compared with: of pushes before it whose delivery was lost nobody heard."""
+    from hera_workflows.heard import LOOK_BACK, newest_heard
+
+    try:
+        source = forge.source()
+        if source is None or _ZEROS.fullmatch(before):
+            return before
+        remote.fetch_commits([before], depth=LOOK_BACK)
+        return newest_heard(remote, source, before) or before
+    except SlipwayError as error:
+        click.echo(f"compared with {before[:12]}, whatever was heard of before: {error}", err=True)
+        return before
+
+
+def _say(forge: ForgeFlags, commit: str, changes: Sequence[Change], run: str) -> None:
+    from hera_workflows.source_status import begin, hear
+
+    if _ZEROS.fullmatch(commit):
+        return
+    changed, deleted = ([c.model for c in changes if c.action == action] for action in ("changed", "deleted"))
+    try:
+        if (source := forge.source()) is not None:
+            begin(source, commit, changed, forge.page(run))
+            hear(source, commit, changed, deleted, forge.page(run))
+    except SlipwayError as error:
+        click.echo(f"the forge is not told that training begins: {error}", err=True)  # which is no reason not to train
+
+
+def lay_out(remote: Remote, commit: str, models: Sequence[str], workspace: Path, run: str) -> None:
+    """Make RUN/source/, the tree of `commit`, and the folders that the training of each model may write.
+
+    Killed at any point, the next call does the rest; a tree that is there is whole and stays.
+    Raises Rejected when a link leads out of the tree, TryAgain when the repository does not answer.
+    """
+    from gitops.checkout import check_out
+    from triton_repo.staging import place, staged, sync_tree
+
+    folder = run_folder(workspace, run)
+    with staged(folder / ".staging", "source") as tree:
+        if not (folder / "source").exists():
+            check_out(remote, commit, tree)
+            sync_tree(tree)
+            place(tree, folder / "source")
+    for model in models:
+        work_folder(workspace, run, model).mkdir(exist_ok=True)
+        # A cache of its own for each model: what one model's code does to it reaches no other model.
+        (workspace / "datasets" / model).mkdir(parents=True, exist_ok=True)
+
+
+def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], list[str]]:
     """What a push changed, and the errors in the model.yaml files of it.
 
     Raises Rejected when a path in the push cannot be a model, or when nothing but models with errors changed.
     """
-    from gitops.remote import opened
     from gitops.tree import read_blobs
     from hera_workflows.models import read_spec
 
     if _ZEROS.fullmatch(after):
         return [], []
-    with opened(source_repo) as remote:
-        if not remote.bring(after):
-            raise Rejected(f"{source_repo} has no commit {after}; push it again")
-        old = _tree(remote, before) if not _ZEROS.fullmatch(before) and remote.bring(before) else None
-        new = _tree(remote, after)
-        touched = None if old is None else _touched(old, new)
-        check_paths(new)
-        whys = changed_models(old, new, touched)
-        oids = [oid for name, oid in new.models.items() if name in whys]
-        remote.fetch_objects(oids)
-        contents = read_blobs(remote.git, oids)
+    if not remote.bring(after):
+        raise Rejected(f"{remote.url} has no commit {after}; push it again")
+    old = _tree(remote, before) if not _ZEROS.fullmatch(before) and remote.bring(before) else None
+    new = _tree(remote, after)
+    touched = None if old is None else _touched(old, new)
+    check_paths(new)
+    whys = changed_models(old, new, touched)
+    oids = [oid for name, oid in new.models.items() if name in whys]
+    remote.fetch_objects(oids)
+    contents = read_blobs(remote.git, oids)
     changes, problems, failed = [], [], 0
     for name, why in whys.items():
         if name not in new.models:
+            if not re.fullmatch(MODEL, name, re.ASCII):
+                continue  # refused when it was pushed, and renamed since
             changes.append(Change(model=name, action="deleted", commit=after, why=why))
             continue
         where = f"models/{name}/model.yaml"
@@ -139,7 +210,8 @@ def changed_models(old: Tree | None, new: Tree, touched: Sequence[str] | None) -
     if shared is not None:
         for name in new.models:
             whys.setdefault(name, f"shared code {shared}")
-    return {name: whys[name][:500] for name in sorted(whys)}
+    # A path need not be text; what is said of it must be.
+    return {name: whys[name].encode(errors="backslashreplace").decode()[:500] for name in sorted(whys)}
 
 
 def check_paths(tree: Tree) -> None:
@@ -150,14 +222,33 @@ def check_paths(tree: Tree) -> None:
         except Rejected as error:
             raise Rejected(f"models/{name[:80]!r}/: {error}") from None
     for path, target in tree.links.items():
-        end = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-        if posixpath.isabs(target) or end == ".." or end.startswith("../"):
+        if _leaves(path, tree.links):
             raise Rejected(f"{path!r} links to {target[:80]!r}, outside the repository; commit the file itself")
         if _MODEL_FILE.fullmatch(path):
             raise Rejected(f"{path!r} is a symbolic link; commit the file itself")
     for path in tree.submodules:
         if path.startswith("models/"):
             raise Rejected(f"{path!r} is a submodule, which training does not fetch; commit its files instead")
+
+
+def _leaves(path: str, links: Mapping[str, str]) -> bool:
+    """Whether a link ends outside of the tree, or passes there, when every link on its way is followed."""
+    here: list[str] = []
+    left, followed = path.split("/")[::-1], 0
+    while left and followed <= _LINKS:
+        part = left.pop()
+        if part == "..":
+            if not here:
+                return True
+            here.pop()
+        elif (target := links.get("/".join([*here, part]))) is not None:
+            if target.startswith("/"):
+                return True
+            left += target.split("/")[::-1]
+            followed += 1
+        elif part not in ("", "."):
+            here.append(part)
+    return False
 
 
 def _tree(remote: Remote, commit: str) -> Tree:
@@ -189,11 +280,14 @@ def _change(name: str, commit: str, why: str, spec: ModelSpec) -> Change:
         commit=commit,
         why=why,
         start=train.start,
+        data="declared" if any("://" in source.url for source in spec.data.values()) else "none",
         gpus=str(train.gpus),
         cpu=train.cpu,
         memory=train.memory,
         ephemeral_storage=train.ephemeral_storage,
-        timeout_seconds=str(int(train.timeout.total_seconds())),
+        node_selector=train.node_selector,
+        tolerations=train.tolerations,
+        timeout_seconds=str(int(train.timeout.total_seconds()) + _AROUND),
     )
 
 

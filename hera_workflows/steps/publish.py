@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from hera_workflows.learning.trained import read_trained
+from hera_workflows.learning.trained import check_spec, read_trained
 from hera_workflows.steps import run_step
-from hera_workflows.steps.train import work_folder
+from hera_workflows.workspace import source_folder, validation_file, work_folder
 from slipway.errors import Misconfigured, Rejected
 from slipway.manifest import Validation
 from slipway.names import check_commit, check_model
@@ -33,6 +33,7 @@ __all__ = ["publish", "publish_candidate"]
 def publish(model: str, run_name: str, commit: str, workspace: Path, store_url: str, key: Path, outputs: Path) -> None:
     """Publish the candidate of a run; files `number` and `digest` in --outputs say which version it became."""
     folder = work_folder(workspace, run_name, check_model(model))
+    check_spec(read_trained(folder / "train"), source_folder(folder))
     version = publish_candidate(folder, check_commit(commit), run_name, store_url, key)
     try:
         (outputs / "number").write_text(str(version.number))
@@ -43,7 +44,7 @@ def publish(model: str, run_name: str, commit: str, workspace: Path, store_url: 
 
 
 def publish_candidate(folder: Path, commit: str, run_name: str, store_url: str, key: Path) -> ModelVersion:
-    """Publish `folder`/candidate with what training.json and validation.json say of it; twice is once.
+    """Publish `folder`/candidate with what training.json and validate's verdict say of it; twice is once.
 
     Raises Rejected when validation failed, or its files, the model or the commit are not those of this run.
     """
@@ -51,7 +52,7 @@ def publish_candidate(folder: Path, commit: str, run_name: str, store_url: str, 
     from triton_repo.store import open_store
 
     trained = read_trained(folder / "train")
-    validation = _read_validation(folder / "validation.json")
+    validation = _read_validation(validation_file(folder))
     model = folder.name
     if (trained.spec.name, trained.source_commit) != (model, commit):
         raise Rejected(

@@ -9,8 +9,7 @@ import click
 
 from hera_workflows.learning.warm_start import START_JSON, WEIGHTS, Start
 from hera_workflows.steps import run_step
-from hera_workflows.steps.train import work_folder
-from slipway.errors import Rejected
+from hera_workflows.workspace import work_folder
 from slipway.names import check_model
 
 __all__ = ["copy_champion", "start"]
@@ -34,7 +33,7 @@ def copy_champion(model: str, folder: Path, store_url: str, env_repo: str) -> St
     Raises Rejected when the store's file is not the one that was published, TryAgain when store or repository are away.
     """
     from gitops.environment_repo import read
-    from triton_repo.hashing import copy_and_hash
+    from triton_repo.fetch import copy_published
     from triton_repo.runtime.text_pipeline import TEXT_JSON
     from triton_repo.store import find, open_store
 
@@ -52,11 +51,7 @@ def copy_champion(model: str, folder: Path, store_url: str, env_repo: str) -> St
         manifest = find(store, model, version.number, version.digest)
         text = f"{version.number}/{TEXT_JSON}"
         for path in [WEIGHTS, *([text] if text in manifest.files else [])]:
-            with store.open(model, version.number, path) as source, (staging / Path(path).name).open("wb") as sink:
-                if copy_and_hash(source, sink) != manifest.files.get(path):
-                    raise Rejected(
-                        f"{path} of {version} is not the file that was published; run `slipway verify {version}`"
-                    )
+            copy_published(store, manifest, path, staging / Path(path).name)
         found = Start(version=str(version), digest=version.digest)
     (staging / START_JSON).write_text(found.model_dump_json())
     staging.rename(final)

@@ -11,7 +11,6 @@ import click
 
 from hera_workflows.learning.datasets import fetch_sets
 from hera_workflows.learning.job import do
-from hera_workflows.learning.source import check_out
 from hera_workflows.learning.trained import read_trained
 from hera_workflows.learning.worker import Job
 from hera_workflows.models import read_spec
@@ -21,42 +20,37 @@ from slipway.names import check_commit, check_model
 
 __all__ = ["train", "train_model"]
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
 MAX_OUTPUT = 64 << 20  # bytes of the model's own output that go into the log
 
 
 @click.command()
-@click.option("--source-repo", required=True, help="The repository with models/NAME/.")
-@click.option("--commit", required=True, help="The commit to train at, in full.")
+@click.option("--source", required=True, type=_FOLDER, help="The tree of the commit, as plan left it; read only.")
+@click.option("--commit", required=True, help="The commit that the tree is of, in full.")
 @click.option("--model", required=True, help="The model's name.")
-@click.option("--run", "run_name", required=True, help="The workflow's name; its folder in the workspace.")
-@click.option("--workspace", required=True, type=click.Path(file_okay=False, path_type=Path))
-def train(source_repo: str, commit: str, model: str, run_name: str, workspace: Path) -> None:
+@click.option("--work", required=True, type=_FOLDER, help="The run's folder for this model.")
+@click.option("--datasets", required=True, type=_FOLDER, help="Where this model's data sets are kept between runs.")
+def train(source: Path, commit: str, model: str, work: Path, datasets: Path) -> None:
     """Train a model; a run that was killed goes on from its last checkpoint."""
-    folder = work_folder(workspace, run_name, model)
-    train_model(source_repo, check_commit(commit), check_model(model), folder, cache=workspace.absolute() / "datasets")
-
-
-def work_folder(workspace: Path, run_name: str, model: str) -> Path:
-    """The folder of one model in one run; raises Misconfigured when the run's name is not one path component."""
-    if not run_name or len(run_name) > 200 or run_name in (".", "..") or any(c in run_name for c in "/\0\n"):
-        raise Misconfigured(f"--run {run_name[:80]!r} is not a workflow's name; give one word")
-    return workspace.absolute() / run_name / check_model(model)
+    train_model(source.absolute(), check_commit(commit), check_model(model), work.absolute(), cache=datasets.absolute())
 
 
 def train_model(
-    source_repo: str, commit: str, model: str, folder: Path, *, cache: Path | None = None, kill_at: str | None = None
+    source: Path, commit: str, model: str, folder: Path, *, cache: Path | None = None, kill_at: str | None = None
 ) -> Path:
-    """Train `model` at `commit` into `folder`/train and return that; a finished training is left as it is.
+    """Train `model` from the tree `source` of `commit` into `folder`/train and return that; a finished one stays.
 
     cache: where data sets are kept between runs; in `folder` when left out.
-    Raises Rejected when the model's files, its data sets or its code are refused, TryAgain when the process was killed.
+    Raises Rejected when the model's files, its data sets or its code are refused, TryAgain when the process was killed,
+    Misconfigured when there is no such tree.
     """
     output = folder / "train"
     if output.exists():
         click.echo(f"{output} is there already; nothing to do")
         return output
-    source = folder / "source"
-    check_out(source_repo, commit, source)
+    if not source.is_dir():
+        raise Misconfigured(f"{source} is no folder; give the tree that the plan step of this run wrote")
     place = Path("models") / model
     yaml = source / place / "model.yaml"
     if not yaml.is_file():
@@ -80,7 +74,6 @@ def train_model(
     )
     do(job, timeout=spec.train.timeout.total_seconds(), max_output=MAX_OUTPUT, forward=_forward)
     trained = read_trained(output)
-    shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     loss = trained.training["loss"]
     click.echo(

@@ -1,4 +1,4 @@
-"""Judge one trained model: gates, champion, a real Triton; leave a candidate, validation.json and a report."""
+"""Judge one trained model: gates, champion, a real Triton; leave a candidate, a verdict and a report."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Literal
 
 import click
 
-from hera_workflows.learning.trained import read_trained
+from hera_workflows.learning.trained import check_spec, read_trained
 from hera_workflows.steps import run_step
-from hera_workflows.steps.train import work_folder
-from slipway.errors import Rejected
+from hera_workflows.workspace import source_folder, validation_file, work_folder
+from slipway.errors import Misconfigured, Rejected
 from slipway.manifest import Validation
 from slipway.names import check_model
 from slipway.verdict import Outcome
 
-__all__ = ["validate", "validate_model"]
+__all__ = ["refuse_overtaken", "validate", "validate_model"]
 
 
 @click.command()
@@ -26,12 +26,23 @@ __all__ = ["validate", "validate_model"]
 @click.option("--workspace", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--store", "store_url", required=True, help="The model store, for the champion's files.")
 @click.option("--env-repo", required=True, help="The environment repository, for who the champion is.")
+@click.option("--source-repo", help="The repository that was pushed to, for whether a newer push was faster.")
 @click.option("--backend", type=click.Choice(["python", "onnxruntime"]), default="python", show_default=True)
 def validate(
-    model: str, run_name: str, workspace: Path, store_url: str, env_repo: str, backend: Literal["python", "onnxruntime"]
+    model: str,
+    run_name: str,
+    workspace: Path,
+    store_url: str,
+    env_repo: str,
+    source_repo: str | None,
+    backend: Literal["python", "onnxruntime"],
 ) -> None:
     """Judge a trained model; exit 65 when it is refused, after the report is written."""
     folder = work_folder(workspace, run_name, check_model(model))
+    trained = read_trained(folder / "train")
+    check_spec(trained, source_folder(folder))
+    if source_repo is not None:
+        refuse_overtaken(model, trained.source_commit, store_url, env_repo, source_repo)
     validation = validate_model(model, folder, store_url, env_repo, backend)
     for check in validation.checks:
         click.echo(f"{check.verdict.value:<17} {check.name}: {check.reason}")
@@ -41,15 +52,40 @@ def validate(
         raise Rejected(f"{model} is refused: {'; '.join(failed)}; see {folder / 'candidate' / 'report.html'}")
 
 
+def refuse_overtaken(model: str, commit: str, store_url: str, env_repo: str, source_repo: str) -> None:
+    """Raise Rejected when the first environment serves a version of a later commit: pushes may end in another order.
+
+    One pipeline of a model runs at a time, so what holds now holds until this one has released.
+    """
+    from gitops.ancestry import overtaken
+    from gitops.environment_repo import read
+    from triton_repo.store import find, open_store
+
+    snapshot = read(env_repo)
+    environment = snapshot.environments.first.name
+    served = snapshot.release(environment, model)
+    if served is None:
+        return
+    try:
+        later = find(open_store(store_url), model, served.number, served.digest).source_commit
+    except (Rejected, Misconfigured):
+        return  # what is served cannot be read, which must not keep a new version from taking its place
+    if overtaken(source_repo, commit, by=later):
+        raise Rejected(
+            f"{environment} serves {served} of {later[:12]}, which was made on top of {commit[:12]}; "
+            "push again what should take its place"
+        )
+
+
 def validate_model(
     model: str, folder: Path, store_url: str, env_repo: str, backend: Literal["python", "onnxruntime"]
 ) -> Validation:
-    """Judge `folder`/train into `folder`/candidate and validation.json; what is there already is kept.
+    """Judge `folder`/train into `folder`/candidate and its `validation_file`; what is there already is kept.
 
     Raises Rejected when there is nothing to judge, TryAgain when the store, the repository or Triton are away.
     """
-    done = folder / "validation.json"
-    if done.exists() and (folder / "candidate").is_dir():
+    done = validation_file(folder)
+    if done.exists():
         return Validation.model_validate_json(done.read_bytes())
     from hera_workflows.learning import dataset
     from hera_workflows.learning.champion import find_champion
@@ -71,16 +107,26 @@ def validate_model(
     champion = find_champion(
         env_repo, store, model, trained.spec.task, trained.spec.classes, test.inputs, train / "model.onnx"
     )
-    staging = folder / ".candidate.partial"
+    staging, candidate = folder / ".candidate.partial", folder / "candidate"
+    _remove(staging)
     _lay_out(train, staging, backend)
     served = serve_candidate(trained, staging, backend, store.next_number(model))
     judged = judge(trained, task, test, output, champion, served)
     (staging / "report.html").write_text(render_report(trained, judged))
-    # validation.json last: with it, and only with it, the step is done.
-    shutil.rmtree(folder / "candidate", ignore_errors=True)
-    staging.rename(folder / "candidate")
+    # The verdict last: with it, and only with it, the step is done.
+    _remove(candidate)
+    staging.rename(candidate)
+    done.parent.mkdir(exist_ok=True)
     write_json(judged.validation, done)
     return judged.validation
+
+
+def _remove(path: Path) -> None:
+    """Whatever stands there: training may have left a link, which must lead nowhere."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _lay_out(train: Path, candidate: Path, backend: Literal["python", "onnxruntime"]) -> None:
@@ -88,7 +134,6 @@ def _lay_out(train: Path, candidate: Path, backend: Literal["python", "onnxrunti
     from triton_repo.runtime import model_files
     from triton_repo.runtime.text_pipeline import TEXT_JSON
 
-    shutil.rmtree(candidate, ignore_errors=True)
     (candidate / "model").mkdir(parents=True)
     for source in sorted([*train.glob("model.onnx*"), *train.glob(TEXT_JSON)]):
         _link(source, candidate / "model" / source.name)
@@ -99,6 +144,8 @@ def _lay_out(train: Path, candidate: Path, backend: Literal["python", "onnxrunti
 
 
 def _link(source: Path, target: Path) -> None:
+    if source.is_symlink():
+        raise Rejected(f"{source} is a link; training must leave the file itself")
     try:
         os.link(source, target)
     except OSError:

@@ -15,22 +15,51 @@ from hera.workflows import (
     Resources,
     RetryStrategy,
     SecretEnv,
+    SecretEnvFrom,
     SecretVolume,
 )
 from hera.workflows import models as m
 
 from hera_workflows.templates.values import StepResources, Values
 
-__all__ = ["exit_handler", "inputs", "ref", "resources_from_inputs", "step", "workflow_defaults"]
+__all__ = [
+    "exit_handler",
+    "forge_flags",
+    "inputs",
+    "part",
+    "ref",
+    "resources_from_inputs",
+    "step",
+    "workflow_defaults",
+]
 
-_PATHS = {"workspace": "/workspace", "store": "/store", "scratch": "/scratch", "keys": "/keys", "shm": "/dev/shm"}
+Access = Literal["read", "write"]
+_PATHS = {
+    "workspace": "/workspace",
+    "store": "/store",
+    "scratch": "/scratch",
+    "keys": "/keys",
+    "shm": "/dev/shm",
+    "git-read": "/git",
+    "git-write": "/git",
+}
 
+# What Argo says of a pod that was taken away: evicted, preempted, its node reclaimed. A step that used more memory,
+# disk or time than it declared reads differently (OOMKilled, "exceeds", "deadline"), and would do so again. People's
+# code that kills its own step reads the same as a lost node, so that it costs every attempt; nobody is left to tell.
+_TAKEN = ("Error (exit code 143)", "Error (exit code 137)", "node was low on resource", "node shutdown")
 # 75 asks for another try; a lost node or an image that cannot be pulled (Error) is nobody's fault.
 # Every other code is final.
 _RETRY = RetryStrategy(
     limit=4,
     retry_policy="Always",
-    expression="asInt(lastRetry.exitCode) == 75 || lastRetry.status == 'Error'",
+    expression=" || ".join(
+        [
+            "asInt(lastRetry.exitCode) == 75",
+            "lastRetry.status == 'Error'",
+            *(f"lastRetry.message contains '{words}'" for words in _TAKEN),
+        ]
+    ),
     backoff=m.Backoff(duration="2s", factor=m.IntOrString(root=3), cap="2m"),
 )
 _CONTAINER_SECURITY = m.SecurityContext(
@@ -64,17 +93,29 @@ def workflow_defaults(values: Values) -> dict[str, Any]:
         "automount_service_account_token": False,
         "executor": m.ExecutorConfig(service_account_name="slipway-executor"),
         "service_account_name": "slipway-read",
-        "archive_logs": True,
+        "archive_logs": values.artifacts,
         "ttl_strategy": m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=30 * 86400),
         "pod_gc": m.PodGC(strategy="OnPodSuccess"),
-        "volumes": [
-            ExistingVolume(name="workspace", claim_name=values.workspace_claim),
-            ExistingVolume(name="store", claim_name=values.store_claim),
-            EmptyDirVolume(name="scratch"),
-            EmptyDirVolume(name="shm", medium="Memory"),
-            SecretVolume(name="keys", secret_name=values.signing_secret, default_mode=0o440),
-        ],
+        "volumes": _volumes(values),
     }
+
+
+def _volumes(values: Values) -> list[Any]:
+    """Every volume that some step mounts; a pod gets those that its container names."""
+    secrets = values.secrets
+    # A repository that anybody may read needs no credential, and one machine has neither.
+    credentials = {"git-read": secrets.git_read, "git-write": secrets.git_write}
+    return [
+        ExistingVolume(name="workspace", claim_name=values.workspace_claim),
+        *([ExistingVolume(name="store", claim_name=values.store_claim)] if values.store_is_volume else []),
+        EmptyDirVolume(name="scratch"),
+        EmptyDirVolume(name="shm", medium="Memory"),
+        SecretVolume(name="keys", secret_name=secrets.signing, default_mode=0o440),
+        *(
+            SecretVolume(name=name, secret_name=secret, default_mode=0o440, optional=True)
+            for name, secret in credentials.items()
+        ),
+    ]
 
 
 def step(
@@ -84,16 +125,35 @@ def step(
     values: Values,
     image: str | None = None,
     account: str = "slipway-read",
+    store: Access | None = None,
+    git: Access | None = None,
+    forge: bool = False,
     mounts: Sequence[str] = (),
     writes: Sequence[str] = (),
+    parts: Sequence[m.VolumeMount] = (),
     needs: StepResources | None = None,
     **fields: Any,
 ) -> Container:
     """The container template of one step: `python -m hera_workflows.steps.NAME --flag value …`.
 
-    mounts: volumes beside /scratch; writes: those of them that are not read-only; needs: None when a patch brings them.
+    store, git: which credential the step gets, if any; forge: whether it gets the forge's token.
+    mounts: volumes beside /scratch; writes: those of them that are not read-only; parts: folders of volumes that are
+    mounted instead of the whole; needs: None when a patch brings them.
     fields: passed on to Hera (inputs, outputs, env, pod_spec_patch, …).
     """
+    env = list(fields.pop("env", ()))
+    mounts, writes = list(mounts), list(writes)
+    if store is not None and values.store_is_volume:
+        mounts.append("store")
+        writes += ["store"] if store == "write" else []
+    elif store is not None:
+        secret = values.secrets.store_write if store == "write" else values.secrets.store_read
+        fields["env_from"] = [SecretEnvFrom(name=secret)]
+    if git is not None:
+        mounts.append(f"git-{git}")
+        env.append(Env(name="GIT_CREDENTIALS", value="/git/credentials"))
+    if forge:
+        env.append(SecretEnv(name="FORGE_TOKEN", secret_name=values.secrets.forge, secret_key="token", optional=True))
     if needs is not None:
         fields["resources"] = Resources(
             cpu_request=needs.cpu,
@@ -109,7 +169,7 @@ def step(
         command=["python", "-m", f"hera_workflows.steps.{name.replace('-', '_')}"],
         args=[word for flag, value in arguments.items() for word in (f"--{flag}", value)],
         # The root file system is read-only: whatever a library wants to keep in a home goes to the pod's scratch.
-        env=[Env(name="HOME", value="/scratch"), Env(name="TMPDIR", value="/scratch"), *fields.pop("env", ())],
+        env=[Env(name="HOME", value="/scratch"), Env(name="TMPDIR", value="/scratch"), *env],
         volume_mounts=[
             m.VolumeMount(
                 name=volume,
@@ -117,37 +177,76 @@ def step(
                 read_only=None if volume in writes or volume in ("scratch", "shm") else True,
             )
             for volume in ("scratch", *mounts)
-        ],
+        ]
+        + list(parts),
         retry_strategy=_RETRY,
         security_context=_CONTAINER_SECURITY,
         service_account_name=account,
-        labels={"slipway/step": name},
+        labels={"slipway/step": name, **fields.pop("labels", {})},
         **fields,
     )
 
 
+def part(path: str, *, read_only: bool = False) -> m.VolumeMount:
+    """One folder of the workspace, at the path that it has where the whole workspace is mounted."""
+    inside = path.removeprefix(_PATHS["workspace"] + "/")
+    return m.VolumeMount(name="workspace", mount_path=path, sub_path=inside, read_only=True if read_only else None)
+
+
 def resources_from_inputs() -> str:
-    """A pod patch that takes the resources from the template's inputs: only the push knows what a model needs."""
+    """A pod patch that takes resources and nodes from the template's inputs: only the push knows what a model needs."""
     take = {"cpu": "cpu", "memory": "memory", "ephemeral-storage": "ephemeral-storage"}
     requests = {resource: ref(f"inputs.parameters.{name}") for resource, name in take.items()}
     limits = {key: value for key, value in requests.items() if key != "cpu"}
     limits["nvidia.com/gpu"] = ref("inputs.parameters.gpus")
-    return json.dumps({"containers": [{"name": "main", "resources": {"limits": limits, "requests": requests}}]})
+    nodes = {"nodeSelector": "inputs.parameters.node-selector", "tolerations": "inputs.parameters.tolerations"}
+    # Without quotes: what stands there is JSON by itself.
+    chosen = ", ".join(f'"{field}": {ref(name)}' for field, name in nodes.items())
+    main = {"name": "main", "resources": {"limits": limits, "requests": requests}}
+    return f'{{"containers": {json.dumps([main])}, {chosen}}}'
 
 
-def exit_handler(values: Values, notify: Literal["always", "failure"]) -> Container:
-    """The step that tells people how the workflow ended; `notify`: when a message is sent, not only a line printed."""
+def forge_flags(values: Values) -> dict[str, str]:
+    """The flags of a step that speaks with the forge; the workflow has the parameter `forge` (one machine has none)."""
+    return {
+        "forge": ref("workflow.parameters.forge"),
+        "forge-url": values.forge.url,
+        "source-project": values.forge.source_project,
+        "env-project": values.forge.env_project,
+        "argo-url": f"{values.argo_url.rstrip('/')}/workflows/{values.namespace}",
+    }
+
+
+def exit_handler(
+    values: Values,
+    notify: Literal["always", "failure"],
+    *,
+    status: str = ref("workflow.status"),
+    workflow: str = ref("workflow.name"),
+    failures: str = ref("workflow.failures"),
+    commit: str | None = None,
+) -> Container:
+    """The step that tells people how the workflow ended; `notify`: when a message is sent, not only a line printed.
+
+    commit: of the source repository, whose page then says how its models fared.
+    """
+    pushed = (
+        {"commit": commit, "env-repo": ref("workflow.parameters.env-repo"), **forge_flags(values)} if commit else {}
+    )
     return step(
         "report-outcome",
         {
-            "status": ref("workflow.status"),
-            "workflow": ref("workflow.name"),
-            "failures": ref("workflow.failures"),
+            "status": status,
+            "workflow": workflow,
+            "failures": failures,
             "notify": notify,
+            **pushed,
         },
         values=values,
         needs=values.light,
-        env=[SecretEnv(name="NOTIFY_URL", secret_name=values.notify_secret, secret_key="url", optional=True)],
+        git="read" if commit else None,
+        forge=commit is not None,
+        env=[SecretEnv(name="NOTIFY_URL", secret_name=values.secrets.notify, secret_key="url", optional=True)],
     )
 
 

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from hera.workflows import DAG, Container, Parameter, Task, WorkflowTemplate
+from hera.workflows import DAG, Artifact, Container, NoneArchiveStrategy, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
-from hera_workflows.templates.parts import exit_handler, inputs, ref, resources_from_inputs, step, workflow_defaults
+from hera_workflows.templates.parts import (
+    exit_handler,
+    forge_flags,
+    inputs,
+    part,
+    ref,
+    resources_from_inputs,
+    step,
+    workflow_defaults,
+)
 from hera_workflows.templates.values import Values
 
 __all__ = ["push"]
 
-_NEEDS = ("gpus", "cpu", "memory", "ephemeral-storage", "timeout-seconds")  # of training; fields of Change
+# Of training; fields of Change.
+_NEEDS = (
+    "data", "gpus", "cpu", "memory", "ephemeral-storage", "node-selector", "tolerations", "timeout-seconds",
+)  # fmt: skip
 _RUN = ref("workflow.name")
 _MODEL = ref("inputs.parameters.model")
 _START = ref("inputs.parameters.start")
 _COMMIT = ref("inputs.parameters.commit")
 _ENV_REPO = ref("workflow.parameters.env-repo")
 _SOURCE_REPO = ref("workflow.parameters.source-repo")
+# All that the pod of training sees of the workspace: it runs people's code.
+_SOURCE = f"/workspace/{_RUN}/source"
+_WORK = f"/workspace/{_RUN}/{_MODEL}"
+_DATASETS = f"/workspace/datasets/{_MODEL}"
 
 
 def push(values: Values) -> WorkflowTemplate:
-    """The WorkflowTemplate `slipway-push`; parameters source-repo, env-repo, before, after."""
+    """The WorkflowTemplate `slipway-push`; parameters source-repo, env-repo, forge, before, after."""
     return WorkflowTemplate(
         name="slipway-push",
         entrypoint="push",
@@ -28,10 +44,16 @@ def push(values: Values) -> WorkflowTemplate:
         arguments=[
             Parameter(name="source-repo", value=values.source_repo),
             Parameter(name="env-repo", value=values.env_repo),
+            Parameter(name="forge", value=values.forge.kind),
             Parameter(name="before"),
             Parameter(name="after"),
         ],
-        templates=[_push(), _model(), *_steps(values), exit_handler(values, "always")],
+        templates=[
+            _push(),
+            _model(),
+            *_steps(values),
+            exit_handler(values, "always", commit=ref("workflow.parameters.after")),
+        ],
         **workflow_defaults(values),
     )
 
@@ -49,7 +71,8 @@ def _push() -> DAG:
                 template=name,
                 depends="plan",
                 with_param=ref("tasks.plan.outputs.parameters.changes"),
-                when=f"'{ref('item.action')}' == '{action}'",
+                # Not in quotes: Argo asks before it knows the item, and would take a text that differs for the answer.
+                when=f"{ref('item.action')} == '{action}'",
                 arguments={key: ref(f"item.{key.replace('-', '_')}") for key in passed},
             )
     return dag
@@ -74,6 +97,14 @@ def _one_at_a_time() -> m.Synchronization:
     return m.Synchronization(mutexes=[m.Mutex(name=f"slipway-{_MODEL}")])
 
 
+def _report(values: Values) -> list[Artifact]:
+    """What people read of a verdict, in the Argo UI; there too when the model is refused."""
+    if not values.artifacts:
+        return []
+    path = f"{_WORK}/candidate/report.html"
+    return [Artifact(name="report", path=path, archive=NoneArchiveStrategy(), optional=True)]
+
+
 def _steps(values: Values) -> list[Container]:
     return [
         step(
@@ -82,35 +113,39 @@ def _steps(values: Values) -> list[Container]:
                 "source-repo": _SOURCE_REPO,
                 "before": ref("workflow.parameters.before"),
                 "after": ref("workflow.parameters.after"),
+                "run": _RUN,
+                "workspace": "/workspace",
                 "output": "/scratch/changes.json",
+                **forge_flags(values),
             },
             values=values,
+            mounts=["workspace"],
+            writes=["workspace"],
+            git="read",
+            forge=True,
             needs=values.light,
             outputs=[Parameter(name="changes", value_from=m.ValueFrom(path="/scratch/changes.json"))],
         ),
         step(
             "start",
-            {"model": _MODEL, "run": _RUN, "workspace": "/workspace", "store": "/store", "env-repo": _ENV_REPO},
+            {"model": _MODEL, "run": _RUN, "workspace": "/workspace", "store": values.store, "env-repo": _ENV_REPO},
             values=values,
-            mounts=["workspace", "store"],
+            store="read",
+            git="read",
+            mounts=["workspace"],
             writes=["workspace"],
-            needs=values.store,
+            needs=values.moving,
             inputs=inputs("model"),
         ),
         step(
             "train",
-            {
-                "source-repo": _SOURCE_REPO,
-                "commit": _COMMIT,
-                "model": _MODEL,
-                "run": _RUN,
-                "workspace": "/workspace",
-            },
+            {"source": _SOURCE, "commit": _COMMIT, "model": _MODEL, "work": _WORK, "datasets": _DATASETS},
             values=values,
             image=values.images.train,
             account="slipway-train",
-            mounts=["workspace", "shm"],
-            writes=["workspace"],
+            mounts=["shm"],
+            labels={"slipway/data": ref("inputs.parameters.data")},  # what the network policy asks for
+            parts=[part(_SOURCE, read_only=True), part(_WORK), part(_DATASETS)],
             inputs=inputs("model", "commit", *_NEEDS),
             active_deadline_seconds=ref("inputs.parameters.timeout-seconds"),
             pod_spec_patch=resources_from_inputs(),
@@ -121,16 +156,22 @@ def _steps(values: Values) -> list[Container]:
                 "model": _MODEL,
                 "run": _RUN,
                 "workspace": "/workspace",
-                "store": "/store",
+                "store": values.store,
                 "env-repo": _ENV_REPO,
+                "source-repo": _SOURCE_REPO,
                 "backend": values.backend,
             },
             values=values,
             image=values.images.evaluate,
-            mounts=["workspace", "store", "shm"],
+            store="read",
+            git="read",
+            mounts=["workspace", "shm"],
             writes=["workspace"],
+            # Triton's python backend writes to /tmp, whatever TMPDIR says, and aborts where it cannot.
+            parts=[m.VolumeMount(name="scratch", mount_path="/tmp")],
             needs=values.validation,
             inputs=inputs("model"),
+            outputs=_report(values),
         ),
         step(
             "publish",
@@ -139,15 +180,15 @@ def _steps(values: Values) -> list[Container]:
                 "run": _RUN,
                 "commit": _COMMIT,
                 "workspace": "/workspace",
-                "store": "/store",
+                "store": values.store,
                 "key": "/keys/signing.key",
                 "outputs": "/scratch",
             },
             values=values,
             account="slipway-publish",
-            mounts=["workspace", "store", "keys"],
-            writes=["store"],
-            needs=values.store,
+            store="write",
+            mounts=["workspace", "keys"],
+            needs=values.moving,
             inputs=inputs("model", "commit"),
             outputs=[
                 Parameter(name=name, value_from=m.ValueFrom(path=f"/scratch/{name}")) for name in ("number", "digest")
@@ -162,11 +203,12 @@ def _steps(values: Values) -> list[Container]:
                 "commit": _COMMIT,
                 "run": _RUN,
                 "env-repo": _ENV_REPO,
-                "store": "/store",
+                "store": values.store,
             },
             values=values,
             account="slipway-release",
-            mounts=["store"],
+            store="read",
+            git="write",
             needs=values.light,
             inputs=inputs("model", "commit", "number", "digest"),
         ),
@@ -175,6 +217,7 @@ def _steps(values: Values) -> list[Container]:
             {"model": _MODEL, "commit": _COMMIT, "run": _RUN, "env-repo": _ENV_REPO},
             values=values,
             account="slipway-release",
+            git="write",
             needs=values.light,
             inputs=inputs("model", "commit"),
             synchronization=_one_at_a_time(),

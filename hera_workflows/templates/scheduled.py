@@ -1,18 +1,19 @@
-"""What happens by the clock: judging what is served, and removing what nothing refers to."""
+"""What happens by the clock: judging what is served, removing what nothing refers to, hearing of what was missed."""
 
 from __future__ import annotations
 
-from hera.workflows import CronWorkflow, Parameter, WorkflowTemplate
+from hera.workflows import CronWorkflow, Parameter, SecretEnv, WorkflowTemplate
 from hera.workflows import models as m
 
-from hera_workflows.templates.parts import exit_handler, ref, step, workflow_defaults
+from hera_workflows.templates.events import PORT
+from hera_workflows.templates.parts import exit_handler, forge_flags, ref, step, workflow_defaults
 from hera_workflows.templates.values import Values
 
-__all__ = ["gc", "promote", "schedules"]
+__all__ = ["catch_up", "gc", "promote", "schedules"]
 
 
 def promote(values: Values) -> WorkflowTemplate:
-    """The WorkflowTemplate `slipway-promote`; parameters env-repo, prometheus, triton."""
+    """The WorkflowTemplate `slipway-promote`; parameters env-repo, prometheus, forge, live, triton."""
     return WorkflowTemplate(
         name="slipway-promote",
         entrypoint="promote",
@@ -20,21 +21,30 @@ def promote(values: Values) -> WorkflowTemplate:
         arguments=[
             Parameter(name="env-repo", value=values.env_repo),
             Parameter(name="prometheus", value=values.prometheus),
-            Parameter(name="triton", value=values.triton),
+            Parameter(name="forge", value=values.forge.kind),
+            Parameter(name="live", value="kubernetes"),
+            Parameter(name="triton", value=""),
         ],
         templates=[
             step(
                 "promote",
                 {
                     "env-repo": ref("workflow.parameters.env-repo"),
-                    "store": "/store",
+                    "store": values.store,
                     "prometheus": ref("workflow.parameters.prometheus"),
+                    "live": ref("workflow.parameters.live"),
+                    "argocd-namespace": values.argocd_namespace,
                     "triton": ref("workflow.parameters.triton"),
                     "run": ref("workflow.name"),
+                    **forge_flags(values),
                 },
                 values=values,
                 account="slipway-release",
-                mounts=["store"],
+                store="read",
+                git="write",
+                forge=True,
+                # The one step that asks the Kubernetes API: whether what it judges is live.
+                automount_service_account_token=True,
                 needs=values.light,
             ),
             exit_handler(values, "failure"),
@@ -53,12 +63,47 @@ def gc(values: Values) -> WorkflowTemplate:
         templates=[
             step(
                 "gc",
-                {"store": "/store", "env-repo": ref("workflow.parameters.env-repo"), "workspace": "/workspace"},
+                {"store": values.store, "env-repo": ref("workflow.parameters.env-repo"), "workspace": "/workspace"},
                 values=values,
                 account="slipway-publish",
-                mounts=["store", "workspace"],
-                writes=["store", "workspace"],
-                needs=values.store,
+                store="write",
+                git="read",
+                mounts=["workspace"],
+                writes=["workspace"],
+                needs=values.moving,
+            ),
+            exit_handler(values, "failure"),
+        ],
+        **workflow_defaults(values),
+    )
+
+
+def catch_up(values: Values) -> WorkflowTemplate:
+    """The WorkflowTemplate `slipway-catch-up`; parameters source-repo, forge."""
+    events = f"http://{values.namespace}-eventsource-svc.{values.namespace}.svc:{PORT}/push"
+    secret = SecretEnv(name="WEBHOOK_SECRET", secret_name=values.secrets.webhook, secret_key="secret")
+    return WorkflowTemplate(
+        name="slipway-catch-up",
+        entrypoint="catch-up",
+        on_exit="report-outcome",
+        arguments=[
+            Parameter(name="source-repo", value=values.source_repo),
+            Parameter(name="forge", value=values.forge.kind),
+        ],
+        templates=[
+            step(
+                "catch-up",
+                {
+                    "source-repo": ref("workflow.parameters.source-repo"),
+                    "branch": values.source_branch,
+                    "events": events,
+                    **forge_flags(values),
+                },
+                values=values,
+                git="read",
+                forge=True,
+                env=[secret],
+                needs=values.light,
             ),
             exit_handler(values, "failure"),
         ],
@@ -68,7 +113,8 @@ def gc(values: Values) -> WorkflowTemplate:
 
 def schedules(values: Values) -> list[CronWorkflow]:
     """One CronWorkflow for each scheduled template; a run that is still going is never doubled."""
-    times = {"slipway-promote": values.schedules.promote, "slipway-gc": values.schedules.gc}
+    when = values.schedules
+    times = {"slipway-promote": when.promote, "slipway-gc": when.gc, "slipway-catch-up": when.catch_up}
     return [
         CronWorkflow(
             name=name,

@@ -1,0 +1,66 @@
+"""Does the forge know slipway's user, and does it ask a person before anything is merged into production?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from gitops.forge import Protection
+from hera_workflows.doctor.finding import Finding, missing, note, ok
+from hera_workflows.doctor.installation import Installation
+from slipway.errors import SlipwayError
+
+__all__ = ["check", "judge_protection", "login"]
+
+
+def check(installation: Installation) -> Iterator[Finding]:
+    """A finding for the token, and one for the branch protection of the environment repository."""
+    from gitops.forge.open import open_forge
+
+    values = installation.values
+    secret = installation.secret(values.namespace, values.secrets.forge) or {}
+    token = secret.get("token", b"").decode(errors="replace")
+    subject = f"{values.forge.kind} at {values.forge.url}"
+    try:
+        forge = open_forge(values.forge.kind, values.forge.url, values.forge.env_project, token)
+        user, protection = forge.user(), forge.protection("main")
+    except SlipwayError as error:
+        yield missing(subject, str(error), f"correct `forge` in the values, or the token in {values.secrets.forge}")
+        return
+    yield ok(subject, f"knows the token as {user}")
+    written = (installation.secret(values.namespace, values.secrets.git_write) or {}).get("credentials", b"")
+    pusher = login(written.decode(errors="replace"), values.env_repo)
+    yield judge_protection(f"main of {values.forge.env_project}", pusher, protection)
+
+
+def login(credentials: str, url: str) -> str | None:
+    """Who a line of git's credential store, scheme://USER:PASSWORD@HOST, is for that repository; None without one."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    for line in credentials.splitlines():
+        try:
+            where = urlsplit(line.strip())
+        except ValueError:  # whose text holds the line, and so a password
+            continue
+        if where.username and where.netloc.endswith(f"@{host}"):
+            return unquote(where.username)
+    return None
+
+
+def judge_protection(subject: str, pusher: str | None, found: Protection | None) -> Finding:
+    """pusher: who writes releases of the first environment; found: None when everybody may who can write."""
+    who = pusher or "the user of the credential that writes"
+    if found is None:
+        return missing(
+            subject,
+            "is not protected: whoever may write can release to production",
+            f"protect it: pushes by {who} alone, merges by whoever may approve",
+        )
+    if found.pushers is not None and pusher is not None and pusher not in found.pushers:
+        return missing(subject, f"does not let {pusher} push", f"let {pusher} push: it writes the first environment")
+    if found.approvals < 1:
+        return note(
+            subject,
+            "is protected and asks for no approval; whoever may merge is the approval",
+            "ask for one approval, if two people should agree",
+        )
+    return ok(subject, f"is protected; approvals needed: {found.approvals}")

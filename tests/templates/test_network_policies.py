@@ -1,0 +1,106 @@
+"""Which pods the policies select, and what is left to them, asked of the pods that the workflows really make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from installed import objects, pods, values
+
+from hera_workflows.templates.values import Values
+
+EXECUTOR, SERVICES, DATA = "10.0.0.1/32", "10.1.0.0/16", "10.2.0.0/16"
+OPEN = values(network={"executor": [EXECUTOR], "services": [SERVICES], "data": [DATA]})
+CLOSED = values(network={"executor": [EXECUTOR], "services": [SERVICES]})
+EVERYWHERE = "every namespace"
+
+
+def selected(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Kubernetes's meaning of a label selector."""
+    for key, value in selector.get("matchLabels", {}).items():
+        if labels.get(key) != value:
+            return False
+    for rule in selector.get("matchExpressions", []):
+        there = labels.get(rule["key"])
+        if rule["operator"] == "Exists" and there is None:
+            return False
+        if rule["operator"] == "NotIn" and there in rule["values"]:
+            return False
+    return True
+
+
+def reach(of: Values, labels: dict[str, str], namespace: str = "slipway") -> set[str] | None:
+    """Where a pod with these labels may connect to; None when no policy restricts it."""
+    policies = [
+        p["spec"]
+        for p in objects(of, "NetworkPolicy")
+        if p["metadata"]["namespace"] == namespace
+        and selected(p["spec"]["podSelector"], labels)
+        and "Egress" in p["spec"]["policyTypes"]
+    ]
+    if not policies:
+        return None
+    found = set()
+    for rule in (rule for policy in policies for rule in policy.get("egress", [])):
+        assert rule.get("to"), "a rule without `to` allows everything"
+        for peer in rule["to"]:
+            if "ipBlock" in peer:
+                found.add(peer["ipBlock"]["cidr"])
+            elif "podSelector" in peer:
+                found.add("pods beside it")
+            else:
+                found.add("names" if peer["namespaceSelector"] else EVERYWHERE)
+    return found
+
+
+def labels_of(step: str, data: str = "none") -> dict[str, str]:
+    template = dict(pods(OPEN))[step]
+    return {k: v.replace("{{inputs.parameters.data}}", data) for k, v in template["metadata"]["labels"].items()}
+
+
+@pytest.mark.parametrize("of", [OPEN, CLOSED])
+def test_training_that_declares_no_data_reaches_only_what_reports_for_it(of: Values) -> None:
+    assert reach(of, labels_of("slipway-push/train")) == {EXECUTOR}
+
+
+def test_training_that_declares_data_reaches_the_blocks_for_it() -> None:
+    assert reach(OPEN, labels_of("slipway-push/train", "declared")) == {EXECUTOR, DATA, "names"}
+
+
+def test_declaring_data_opens_nothing_where_the_operator_named_no_blocks() -> None:
+    assert reach(CLOSED, labels_of("slipway-push/train", "declared")) == {EXECUTOR}
+
+
+@pytest.mark.parametrize("step", [name for name, _ in pods(OPEN) if not name.endswith("/train")])
+def test_a_step_of_ours_reaches_services_and_the_cluster(step: str) -> None:
+    assert reach(OPEN, labels_of(step)) == {EXECUTOR, SERVICES, "names", EVERYWHERE}
+
+
+def test_any_other_pod_reaches_nothing() -> None:
+    assert reach(OPEN, {"app": "a stranger"}) == set()
+
+
+def test_a_server_whose_store_is_a_volume_reaches_nothing() -> None:
+    assert reach(OPEN, {"app.kubernetes.io/name": "triton"}, "staging") == set()
+
+
+def test_a_server_whose_store_is_a_bucket_reaches_it() -> None:
+    bucket = OPEN.model_copy(update={"store": "s3://models"})
+    assert reach(bucket, {"app.kubernetes.io/name": "triton"}, "staging") == {SERVICES, "names"}
+
+
+@pytest.mark.parametrize("namespace", ["slipway", "staging", "production"])
+def test_every_namespace_refuses_what_no_policy_names(namespace: str) -> None:
+    specs = {
+        p["metadata"]["name"]: p["spec"]
+        for p in objects(OPEN, "NetworkPolicy")
+        if p["metadata"]["namespace"] == namespace
+    }
+    assert specs["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+@pytest.mark.parametrize(("kind", "peer"), [("native", "pods beside it"), ("exotic", SERVICES)])
+def test_the_event_source_reaches_the_bus_only(kind: str, peer: str) -> None:
+    bus = {"kind": kind, **({"url": "nats://nats.example:4222"} if kind == "exotic" else {})}
+    of = values(network={"executor": [EXECUTOR], "services": [SERVICES]}, event_bus=bus)
+    assert reach(of, {"controller": "eventsource-controller"}) == {"names", peer}
