@@ -16,5 +16,5 @@ def who() -> str:
     name = Git(Path("/nonexistent")).ask("config", "user.name").out.decode(errors="replace").strip()
     try:
         return name or getpass.getuser()
-    except OSError:
+    except (OSError, KeyError):  # without a name for this uid: OSError from Python 3.13 on
         return "somebody"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +12,7 @@ from hera_workflows.learning.tasks import Task, load_task, task_names
 from hera_workflows.yaml_marks import Marked, Path, Problem, parse_marked
 from slipway.errors import Rejected
 from slipway.spec import ModelSpec
-from slipway.threshold import Threshold
+from slipway.threshold import parse_threshold
 
 __all__ = ["ModelSpec", "read_spec", "schema"]
 
@@ -56,10 +56,15 @@ def _read(content: bytes | str) -> tuple[ModelSpec | None, list[Problem]]:
     except ValidationError as error:
         problems += [_problem(marked, dict(details)) for details in error.errors()]
     problems += _task_problems(marked, value)
+    if value.get("name") in _TAKEN:
+        what = f"name: {_shown(value['name'])} is taken: a run keeps the pushed files under it; choose another name"
+        problems.append(Problem(*marked.place(("name",)), what))
     unique = sorted(set(problems), key=lambda problem: (problem.line, problem.column))
     return (None if unique else spec), unique
 
 
+# Beside the folders of a run's models lies that of the pushed tree.
+_TAKEN = ("source",)
 _SHORT = {
     "string_pattern_mismatch": "has characters or a length that are not allowed",
     "int_parsing": "is not a whole number",
@@ -75,12 +80,12 @@ _SHORT = {
 _INSTEAD = {
     "digest": "write sha256: and 64 hexadecimal digits, or leave it out once to be told",
     "url": "write it without spaces, escaped as a browser shows it",
-    "max_size": "write a quantity such as 20Gi",
+    "max_size": "write a size such as 500M or 20Gi",
     "name": "use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit",
     "task": "use one of the task types",
     "cpu": "write a quantity such as 500m or 2",
-    "memory": "write a quantity such as 2Gi",
-    "ephemeral_storage": "write a quantity such as 2Gi",
+    "memory": "write a size such as 500M or 2Gi",
+    "ephemeral_storage": "write a size such as 500M or 2Gi",
     "string_type": "put it in quotes",
     "int_type": "write digits only",
     "int_parsing": "write digits only",
@@ -115,6 +120,8 @@ def _problem(marked: Marked, details: dict[str, Any]) -> Problem:
         expected = str(details.get("ctx", {}).get("expected", "")).replace("'", "")
         return Problem(*place, f"{name}: {value} is not a choice; write {expected}")
     if kind in _SHORT:
+        if kind == "string_pattern_mismatch":
+            value = _shown(details["input"], ascii)  # a look-alike shown as it is would read like what is asked for
         instead = _INSTEAD.get(
             name if kind == "string_pattern_mismatch" else kind, "write what `slipway schema` allows there"
         )
@@ -122,8 +129,8 @@ def _problem(marked: Marked, details: dict[str, Any]) -> Problem:
     return Problem(*place, f"{name}: {value}: {message[:1].lower()}{message[1:]}; choose a value in that range")
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def _shown(value: Any, spell: Callable[[Any], str] = repr) -> str:
+    text = spell(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -140,6 +147,10 @@ def _section_keys(path: Path) -> Iterable[str]:
             from slipway.spec import DataSource
 
             return list(DataSource.model_fields)
+        if part == "tolerations":
+            from slipway.spec import Toleration
+
+            return list(Toleration.model_fields)
     return [field.alias or name for name, field in getattr(node, "model_fields", {}).items()]
 
 
@@ -167,11 +178,13 @@ def _task_problems(marked: Marked, value: Mapping[str, Any]) -> list[Problem]:
         if key not in ("champion", "slices"):
             path: Path = ("gates", key)
             problems += _metric_problems(marked, task, key, classes, marked.place(path, key=True))
-            problems += _direction_problems(marked, task, key, limit, path)
+            problems += _limit_problems(marked, task, key, limit, path)
     champion = gates.get("champion")
-    if isinstance(champion, dict) and isinstance(metric := champion.get("metric"), str):
-        path = ("gates", "champion", "metric")
-        problems += _metric_problems(marked, task, metric, classes, marked.place(path), paired=True)
+    if isinstance(champion, dict):
+        if isinstance(metric := champion.get("metric"), str):
+            path = ("gates", "champion", "metric")
+            problems += _metric_problems(marked, task, metric, classes, marked.place(path), paired=True)
+        problems += _margin_problems(marked, task, champion.get("margin"))
     slices = gates.get("slices")
     for column, gate in slices.items() if isinstance(slices, dict) else ():
         path = ("gates", "slices", column)
@@ -180,7 +193,7 @@ def _task_problems(marked: Marked, value: Mapping[str, Any]) -> list[Problem]:
             problems += _metric_problems(marked, task, metric, classes, marked.place((*path, "metric")), paired=True)
         limit = gate.get("threshold") if isinstance(gate, dict) else gate
         chosen = metric if isinstance(metric, str) else task.PRIMARY
-        problems += _direction_problems(marked, task, chosen, limit, path)
+        problems += _limit_problems(marked, task, chosen, limit, path)
     return problems
 
 
@@ -189,6 +202,7 @@ def _class_problems(marked: Marked, task: Task, classes: Any) -> list[Problem]:
     if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
         return []
     problems = [Problem(*marked.place(path), text) for text in task.check_classes(classes)]
+    seen: set[str] = set()
     for index, name in enumerate(classes or ()):
         place = marked.place((*path, index))
         if not name or len(name) > 100 or not name.isprintable() or any(mark in name for mark in "[]"):
@@ -197,8 +211,9 @@ def _class_problems(marked: Marked, task: Task, classes: Any) -> list[Problem]:
                     *place, f"class {_shown(name)} is not 1 to 100 printable characters without brackets; rename it"
                 )
             )
-        if name in (classes or [])[:index]:
+        if name in seen:
             problems.append(Problem(*place, f"class {_shown(name)} is listed twice; keep one"))
+        seen.add(name)
     return problems
 
 
@@ -220,17 +235,24 @@ def _metric_problems(
     return [Problem(*place, f"{_shown(metric)} is not a metric of {task.NAME}; {hint}write one of {', '.join(valid)}")]
 
 
-def _direction_problems(marked: Marked, task: Task, metric: str, limit: Any, path: Path) -> list[Problem]:
+def _limit_problems(marked: Marked, task: Task, metric: str, limit: Any, path: Path) -> list[Problem]:
     direction = task.METRICS.get(metric) or ("higher" if "[" in metric else None)
-    if direction is None or not isinstance(limit, str):
+    try:
+        threshold = parse_threshold(limit)
+    except ValueError:
+        return []  # which is said already
+    right, example = (">=", 0.95) if direction == "higher" else ("<=", 0.05)
+    if direction is not None and threshold.comparison != right:
+        what = f"{metric} is better when {direction}, so {limit!r} asks for a bad model; write {right}"
+    elif direction is not None and task.CLASSIFIES and not 0 <= threshold.value <= 1:
+        what = f"{metric} lies between 0 and 1, so {limit!r} decides nothing; write a share such as {right} {example}"
+    else:
         return []
-    wrong = "<=" if direction == "higher" else ">="
-    if not limit.strip().startswith(wrong):
+    return [Problem(*marked.place(path), what)]
+
+
+def _margin_problems(marked: Marked, task: Task, margin: Any) -> list[Problem]:
+    if not task.CLASSIFIES or not isinstance(margin, int | float) or margin < 1:
         return []
-    right = Threshold(">=" if wrong == "<=" else "<=", 0).comparison
-    return [
-        Problem(
-            *marked.place(path),
-            f"{metric} is better when {direction}, so {limit!r} asks for a bad model; write {right}",
-        )
-    ]
+    what = f"margin: {_shown(margin)} allows any loss of a metric between 0 and 1; write a share such as 0.01"
+    return [Problem(*marked.place(("gates", "champion", "margin")), what)]

@@ -129,7 +129,8 @@ def find_home(given: Path | None = None) -> Path | None:
         return Path(named).resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / HOME_NAME / "platform.json").is_file():
+        # The first thing that `slipway up` writes: one that was killed early must be found to be stopped.
+        if (folder / HOME_NAME / "up.lock").is_file():
             return folder / HOME_NAME
     return None
 

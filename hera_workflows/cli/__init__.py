@@ -9,12 +9,13 @@ import importlib
 import io
 import keyword
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from hera_workflows.terminal import printable
 from slipway.errors import SlipwayError, of_disk
 
 __all__ = ["main"]
@@ -31,19 +32,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("workflows", "Run a rendered workflow on this machine, or resume it."),
     "logs": ("workflows", "Show the logs of a workflow's steps."),
     "render": ("workflows", "Write the workflow manifests to deploy/."),
+    "doctor": ("doctor", "Check an installed cluster, and say what is missing and how to mend it."),
     "try": ("try_", "Send your own picture, sentence or row to a served model."),
     "models": ("models", "List the versions in the model store."),
     "show": ("models", "Show one version: metrics, verdict, provenance, files."),
     "diff": ("models", "Compare two versions: metrics, params, data, code."),
     "verify": ("models", "Check a version's signature and every byte of it."),
-    "gc": ("models", "Remove versions that nothing refers to any more."),
+    "gc": ("gc", "Remove versions that nothing refers to any more."),
     "promote": ("promotion", "Judge what is served and open, merge or undo what follows from it."),
-    "approvals": ("promotion", "List the promotions that wait for a person."),
-    "approve": ("promotion", "Merge a promotion: exactly the commit that was judged."),
-    "reject": ("promotion", "Close a promotion without merging it."),
-    "explain": ("promotion", "Recompute a verdict from the evidence in its commit, offline."),
-    "env": ("environments", "Set up and check the environment repository."),
-    "history": ("environments", "Show what was released where, when and why, from git alone."),
+    "approvals": ("approvals", "List the promotions that wait for a person."),
+    "approve": ("approvals", "Merge a promotion: exactly the commit that was judged."),
+    "reject": ("approvals", "Close a promotion without merging it."),
+    "explain": ("explain", "Recompute a verdict from the evidence in its commit, offline."),
+    "env": ("env", "Set up and check the environment repository."),
+    "history": ("history", "Show what was released where, when and why, from git alone."),
     "rollback": ("environments", "Return an environment to its last good version, and hold the bad one."),
     "release-hold": ("environments", "Let a held version come back."),
     "freeze": ("environments", "Stop promotions into an environment for a while."),
@@ -88,33 +90,43 @@ def slipway(ctx: click.Context, home: Path | None) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 usage, 65 refused, 75 try again, 78 settings, 130 Ctrl-C."""
-    # Errors are one line on standard error, so that standard output stays fit for scripts.
-    code: Any = 0
+    """Run the command line and exit: 0 done, 2 usage, 65 refused, 75 try again, 78 settings, 130 Ctrl-C.
+
+    Where the reader has gone (`slipway history | head`) it is 141, as of any program that SIGPIPE ends.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal without our arrows and dashes shows ? for them.
             stream.reconfigure(errors="replace")
     try:
-        code = slipway.main(args=arguments, prog_name="slipway", standalone_mode=False) or 0
+        code = _run(arguments)
+    except (SystemExit, BrokenPipeError):
+        # Only click ends by itself, when nobody reads. SIGPIPE stays ignored, for a socket would raise it, too.
+        _forget_output()
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    # Errors are one line on standard error, so that standard output stays fit for scripts.
+    try:
+        code = slipway.main(args=arguments, prog_name="slipway", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except SlipwayError as error:
-        click.secho(f"slipway: {error}", fg="red", err=True)
-        code = error.exit_code
+        click.secho(printable(f"slipway: {error}", keep="\n"), fg="red", err=True)
+        return error.exit_code
     except click.exceptions.Abort:
         click.echo("slipway: stopped; run the same command again to go on", err=True)
-        code = 130
+        return 130
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
-    except BrokenPipeError:
-        _forget_output()  # the reader has gone: `slipway history | head`
+        return error.exit_code
     except OSError as error:
         if (told := of_disk(error)) is None:
             raise
         _forget_output()
         click.secho(f"slipway: {told}", fg="red", err=True)
-        code = told.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+        return told.exit_code
 
 
 def _forget_output() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hera_workflows.terminal import Cell, printable, table
 from slipway.duration import format_duration
 from slipway.evidence import ServedEvidence, ValidationEvidence
 from slipway.judge import Judgement
@@ -17,35 +18,19 @@ if TYPE_CHECKING:
     from gitops.approvals import Request
     from hera_workflows.promoter import Line, Pass
 
-__all__ = ["aligned", "checks_table", "coloured", "describe", "line_json", "pass_table", "requests_table"]
+__all__ = ["describe", "line_json", "pass_table", "requests_table"]
 
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.ERROR: "red"}
 
 
-def coloured(verdict: Verdict) -> str:
-    """A verdict in its colour; click takes colours away where nobody sees them."""
-    return click.style(verdict.value, fg=_COLOURS.get(verdict, "yellow"), bold=True)
+def _coloured(verdict: Verdict) -> Cell:
+    return Cell(verdict.value, _COLOURS.get(verdict, "yellow"), bold=True)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as a table, the first in bold; the last column may be of any length."""
-    plain = [["".join(c if c.isprintable() else "?" for c in click.unstyle(cell)) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in plain) for column in range(len(rows[0]))]
-    lines = []
-    for row, shown in zip(rows, plain, strict=True):
-        cells = [
-            (cell if click.unstyle(cell) == text and cell != text else text) + " " * (width - len(text))
-            for cell, text, width in zip(row, shown, widths, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join([click.style(lines[0], bold=True), *lines[1:]])
-
-
-def checks_table(checks: Sequence[Check]) -> str:
+def _checks_table(checks: Sequence[Check]) -> str:
     """One line a check."""
-    rows = [("CHECK", "VERDICT", "ALLOWED", "SEEN")]
-    rows += [(check.name, coloured(check.verdict), check.threshold or "-", check.reason) for check in checks]
-    return aligned(rows)
+    rows = [(check.name, _coloured(check.verdict), check.threshold or "-", check.reason) for check in checks]
+    return table(("CHECK", "VERDICT", "ALLOWED", "SEEN"), rows)
 
 
 def describe(evidence: ServedEvidence | ValidationEvidence, recomputed: Judgement) -> str:
@@ -70,38 +55,38 @@ def describe(evidence: ServedEvidence | ValidationEvidence, recomputed: Judgemen
     champion = f", against {validation.champion}" if validation.champion else ", without a champion"
     facts += [("validation", f"{validation.outcome.value}{champion}"), ("report", validation.report)]
     lines = [click.style(f"{title}: {verdict}", bold=True)]
-    lines += [f"  {name:<11}{value}" for name, value in facts]
-    return "\n".join([*lines, "", checks_table(recomputed.checks)])
+    lines += [printable(f"  {name:<11}{value}") for name, value in facts]
+    return "\n".join([*lines, "", _checks_table(recomputed.checks)])
 
 
 def requests_table(requests: Sequence[tuple[Request, str, ServedEvidence | None]], now: datetime) -> str:
     """Waiting requests, with what their environment serves now and what they were judged on."""
-    rows = [("ENVIRONMENT", "MODEL", "FROM → TO", "VERDICT", "VALIDATION", "WAITS", "SEEN")]
-    for request, serves, evidence in requests:
-        rows.append(
-            (
-                request.environment,
-                request.version.name,
-                f"{serves} → {request.version.number}",
-                coloured(evidence.verdict) if evidence else "?",
-                evidence.validation.outcome.value if evidence else "?",
-                format_duration(max(now - request.opened_at, now - now)),
-                "somebody pushed onto the branch; reject it"
-                if request.changed
-                else evidence.reason
-                if evidence
-                else "",
-            )
-        )
-    return aligned(rows)
+    head = ("ENVIRONMENT", "MODEL", "FROM → TO", "VERDICT", "VALIDATION", "WAITS", "SEEN")
+    return table(head, [_request_cells(*each, now) for each in requests])
+
+
+def _request_cells(
+    request: Request, serves: str, evidence: ServedEvidence | None, now: datetime
+) -> tuple[str | Cell, ...]:
+    seen = evidence.reason if evidence else ""
+    return (
+        request.environment,
+        request.version.name,
+        f"{serves} → {request.version.number}",
+        _coloured(evidence.verdict) if evidence else "?",
+        evidence.validation.outcome.value if evidence else "?",
+        format_duration(max(now - request.opened_at, now - now)),
+        "not what was judged any more; `slipway promote` judges it again" if request.changed else seen,
+    )
 
 
 def pass_table(done: Pass) -> str:
     """One line for each model, environment and where it may go."""
-    rows = [("ENVIRONMENT", "MODEL", "VERDICT", "ACTION", "REASON")]
-    for line in done.lines:
-        rows.append((line.environment, str(line.version), coloured(line.verdict), _action(line), line.reason))
-    return aligned(rows)
+    rows = [
+        (line.environment, str(line.version), _coloured(line.verdict), _action(line), line.reason)
+        for line in done.lines
+    ]
+    return table(("ENVIRONMENT", "MODEL", "VERDICT", "ACTION", "REASON"), rows)
 
 
 def _action(line: Line) -> str:

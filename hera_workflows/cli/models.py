@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hera_workflows.cli.options import JSON
 from hera_workflows.settings import Settings, settings
-from hera_workflows.steps.gc import GRACE, KEEP_RUNS, RETENTION, collect, duration
+from hera_workflows.terminal import printable, table
 from slipway.errors import Rejected
 from slipway.names import check_model, check_number
 
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
     from slipway.version import ModelVersion
     from triton_repo.store import ModelStore
 
-__all__ = ["diff", "gc", "models", "show", "verify"]
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+__all__ = ["diff", "models", "show", "verify"]
 
 
 def _store(configured: Settings) -> ModelStore:
@@ -38,33 +35,22 @@ def _find(store: ModelStore, text: str) -> tuple[Manifest, ModelVersion]:
     if number:
         wanted = check_number(number)
         check_model(model)
-    elif not (numbers := store.versions(check_model(model))):
-        raise Rejected(f"{store.url} has no version of {model}; `slipway models` lists what there is")
     else:
-        wanted = numbers[-1]
+        wanted = _numbers(store, model)[-1]
     found = store.version(model, wanted)
     return store.pinned(found)[0], found
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """A table on a terminal, tab-separated lines elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.table import Table
-
-        table = Table(*columns, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(escape, row))
-        Console().print(table)
-        return
-    for row in rows:
-        click.echo("\t".join(row))
+def _numbers(store: ModelStore, model: str) -> list[int]:
+    """The versions of a model, in order; raises Rejected when there is none."""
+    if not (numbers := store.versions(check_model(model))):
+        raise Rejected(f"{store.url} has no version of {model}; `slipway models` lists what there is")
+    return numbers
 
 
 @click.command()
 @click.argument("model", required=False)
-@_JSON
+@JSON
 @click.pass_obj
 def models(home: Path | None, model: str | None, as_json: bool) -> None:
     """List the versions in the model store, or those of MODEL.
@@ -74,26 +60,25 @@ def models(home: Path | None, model: str | None, as_json: bool) -> None:
     slipway models digits --json
     """
     store = _store(settings(home))
-    names = [check_model(model)] if model else store.models()
-    manifests = [store.manifest(name, number) for name in names for number in store.versions(name)]
+    numbers = {model: _numbers(store, model)} if model else {name: store.versions(name) for name in store.models()}
+    manifests = [store.manifest(name, number) for name, found in numbers.items() for number in found]
     if as_json:
         click.echo(json.dumps([_summary(manifest) for manifest in manifests], indent=2))
         return
     if not manifests:
-        click.echo(f"no version of {model or 'any model'} in {store.url}; `git push` a model to publish one", err=True)
-    _table(
-        ("version", "created", "verdict", "metric", "commit"),
-        [
-            (
-                f"{m.name}@{m.number}",
-                f"{m.created:%Y-%m-%d %H:%M}",
-                m.validation.outcome,
-                _headline(m),
-                m.source_commit[:12],
-            )
-            for m in manifests
-        ],
-    )
+        click.echo(f"no version of any model in {store.url}; `git push` a model to publish one", err=True)
+        return
+    rows = [
+        (
+            f"{m.name}@{m.number}",
+            f"{m.created:%Y-%m-%d %H:%M}",
+            m.validation.outcome,
+            _headline(m),
+            m.source_commit[:12],
+        )
+        for m in manifests
+    ]
+    click.echo(table(("VERSION", "CREATED", "VERDICT", "METRIC", "COMMIT"), rows))
 
 
 def _summary(manifest: Manifest) -> dict[str, Any]:
@@ -117,7 +102,7 @@ def _headline(manifest: Manifest) -> str:
 
 @click.command()
 @click.argument("version", metavar="MODEL[@N]")
-@_JSON
+@JSON
 @click.pass_obj
 def show(home: Path | None, version: str, as_json: bool) -> None:
     """Show one version: metrics, verdict, provenance, files. MODEL alone is its newest version.
@@ -132,39 +117,34 @@ def show(home: Path | None, version: str, as_json: bool) -> None:
         click.echo(json.dumps({**manifest.model_dump(mode="json"), "digest": found.digest}, indent=2))
         return
     validation, folder = manifest.validation, store.local_path(found.name, found.number)
-    click.echo(f"{found}  {validation.outcome}  {found.digest}")
-    click.echo(
-        f"created {manifest.created:%Y-%m-%d %H:%M:%S %Z} by run {manifest.run} at commit {manifest.source_commit}"
-    )
-    click.echo(f"data {manifest.data.digest}  champion {validation.champion or 'none'}")
+    facts = [
+        f"{found}  {validation.outcome}  {found.digest}",
+        f"created {manifest.created:%Y-%m-%d %H:%M:%S %Z} by run {manifest.run} at commit {manifest.source_commit}",
+        f"data {manifest.data.digest}  champion {validation.champion or 'none'}",
+    ]
+    click.echo("\n".join(map(printable, facts)))
     if folder is not None and (folder / "report.html").is_file():
         click.echo(f"report {folder / 'report.html'}")
-    click.echo("\nmetrics")
-    _table(
-        ("metric", "value", "interval", "champion"),
-        [
-            (
-                name,
-                f"{metric.value:.6g}",
-                f"[{metric.low:.4g}, {metric.high:.4g}]" if metric.low is not None and metric.high is not None else "-",
-                f"{metric.champion:.6g}" if metric.champion is not None else "-",
-            )
-            for name, metric in validation.metrics.items()
-        ],
-    )
-    click.echo("\nchecks")
-    _table(("check", "verdict", "reason"), [(c.name, c.verdict, c.reason) for c in validation.checks])
-    click.echo("\nfiles")
-    _table(
-        ("file", "bytes", "sha256"),
-        [(path, str(entry.size), entry.sha256[:16]) for path, entry in sorted(manifest.files.items())],
-    )
+    metrics = [
+        (
+            name,
+            f"{metric.value:.6g}",
+            f"[{metric.low:.4g}, {metric.high:.4g}]" if metric.low is not None and metric.high is not None else "-",
+            f"{metric.champion:.6g}" if metric.champion is not None else "-",
+        )
+        for name, metric in validation.metrics.items()
+    ]
+    checks = [(check.name, check.verdict, check.reason) for check in validation.checks]
+    files = [(path, str(entry.size), entry.sha256[:16]) for path, entry in sorted(manifest.files.items())]
+    click.echo("\n" + table(("METRIC", "VALUE", "INTERVAL", "CHAMPION"), metrics))
+    click.echo("\n" + table(("CHECK", "VERDICT", "REASON"), checks))
+    click.echo("\n" + table(("FILE", "BYTES", "SHA256"), files))
 
 
 @click.command()
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
-@_JSON
+@JSON
 @click.pass_obj
 def diff(home: Path | None, before: str, after: str, as_json: bool) -> None:
     """Compare two versions: metrics, params, data, code, files. Only what differs is printed.
@@ -181,7 +161,9 @@ def diff(home: Path | None, before: str, after: str, as_json: bool) -> None:
         return
     if not rows:
         click.echo(f"{first} and {second} do not differ", err=True)
-    _table(("", str(first), str(second)), [(key, _cell(left), _cell(right)) for key, left, right in rows])
+        return
+    head = ("WHAT", str(first), str(second))
+    click.echo(table(head, [(key, _cell(left), _cell(right)) for key, left, right in rows]))
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
@@ -223,7 +205,7 @@ def _cell(value: Any) -> str:
 
 @click.command()
 @click.argument("versions", metavar="[MODEL[@N]]...", nargs=-1)
-@_JSON
+@JSON
 @click.pass_obj
 def verify(home: Path | None, versions: tuple[str, ...], as_json: bool) -> None:
     """Check the signature and every byte of versions; of all in the store when none is named.
@@ -248,47 +230,7 @@ def verify(home: Path | None, versions: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{"version": v, "ok": why is None, "problem": why} for v, why in problems.items()]))
     else:
-        for text, why in problems.items():
-            click.echo(f"{text}\t{'ok' if why is None else why}")
+        rows = [(text, "ok" if why is None else why) for text, why in problems.items()]
+        click.echo(table(("VERSION", "FOUND"), rows))
     if bad := [text for text, why in problems.items() if why is not None]:
         raise Rejected(f"{', '.join(bad)} cannot be trusted; publish again what is still needed, remove the rest")
-
-
-@click.command()
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--retention", default=RETENTION, show_default=True, help="How long a past release keeps its version.")
-@click.option("--grace", default=GRACE, show_default=True, help="Versions younger than this are always kept.")
-@click.option("--keep-runs", default=KEEP_RUNS, show_default=True, help="Workspace folders untouched longer go.")
-@_JSON
-@click.pass_obj
-def gc(home: Path | None, dry_run: bool, retention: str, grace: str, keep_runs: str, as_json: bool) -> None:
-    """Remove versions that nothing refers to any more, and say why each of the others is kept.
-
-    \b
-    slipway gc --dry-run
-    slipway gc --retention 30d
-    """
-    configured = settings(home)
-    decisions = collect(
-        configured.need("store"),
-        configured.need("env_repo"),
-        configured.platform.workspace if configured.platform else None,
-        retention=duration(retention, "--retention"),
-        grace=duration(grace, "--grace"),
-        keep_runs=duration(keep_runs, "--keep-runs"),
-        dry_run=dry_run,
-        now=datetime.now(UTC),
-    )
-    if as_json:
-        click.echo(
-            json.dumps(
-                [
-                    {"version": f"{d.model}@{d.number}", "keep": d.keep, "reason": d.reason, "done": not dry_run}
-                    for d in decisions
-                ],
-                indent=2,
-            )
-        )
-        return
-    verb = {True: "keep", False: "would remove" if dry_run else "removed"}
-    _table(("", "version", "why"), [(verb[d.keep], f"{d.model}@{d.number}", d.reason) for d in decisions])

@@ -26,7 +26,13 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
 @click.pass_obj
 def up(given: Path | None, project: Path | None, home: Path | None, as_json: bool) -> None:
-    """Start the one-machine platform, or what of it does not run; safe to repeat."""
+    """Start the one-machine platform, or what of it does not run; safe to repeat.
+
+    \b
+    slipway up
+    slipway up --project digits --home /srv/slipway
+    slipway up --json | jq '.servers[] | {environment, http_port}'
+    """
     from hera_workflows.platform import up as platform_up
 
     folder = project.absolute() if project else platform_up.find_project(Path.cwd())
@@ -46,7 +52,12 @@ def up(given: Path | None, project: Path | None, home: Path | None, as_json: boo
 @click.option("--yes", is_flag=True, help="Do not ask before removing.")
 @click.pass_obj
 def down(given: Path | None, home: Path | None, purge: bool, yes: bool) -> None:
-    """Stop everything of the platform, running workflows included; data stays."""
+    """Stop everything of the platform, running workflows included; data stays.
+
+    \b
+    slipway down
+    slipway down --purge --yes
+    """
     from hera_workflows.platform import up as platform_up
     from hera_workflows.settings import find_home
     from slipway.errors import Misconfigured
@@ -65,7 +76,12 @@ def down(given: Path | None, home: Path | None, purge: bool, yes: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what is served as JSON.")
 @click.pass_obj
 def reconcile(given: Path | None, environment: str | None, as_json: bool) -> None:
-    """Make the servers serve what the environment repository says."""
+    """Make the servers serve what the environment repository says.
+
+    \b
+    slipway reconcile
+    slipway reconcile --environment staging --json
+    """
     from hera_workflows.platform import reconcile as platform_reconcile
     from hera_workflows.settings import settings
     from slipway.errors import Rejected

@@ -26,7 +26,12 @@ CHECK_OUTPUT = 1 << 20  # bytes that model.py may print before the rest is dropp
 @click.option("--task", required=True, help="binary-classification, multiclass-classification, regression, …")
 @click.option("--into", default="models", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 def init(name: str, task: str, into: Path) -> None:
-    """Write a working example of a model to models/NAME/."""
+    """Write a working example of a model to models/NAME/.
+
+    \b
+    slipway init wines --task multiclass-classification
+    slipway init prices --task regression --into models
+    """
     from hera_workflows.learning.tasks import load_task
 
     chosen, folder = load_task(task), into / check_model(name)
@@ -51,6 +56,10 @@ def check(paths: tuple[Path, ...], timeout: float, as_json: bool) -> None:
     """Say everything that is wrong with the models at PATH, all of models/ by default.
 
     Reads model.yaml, imports model.py in a process of its own, and looks at every split of data(). Trains nothing.
+
+    \b
+    slipway check
+    slipway check models/digits --timeout 300
     """
     folders = [path.parent if path.name in ("model.yaml", "model.py") else path for path in paths] or _all_models()
     results = []
@@ -72,7 +81,11 @@ def check(paths: tuple[Path, ...], timeout: float, as_json: bool) -> None:
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of model.yaml, for editors that complete and check it."""
+    """Print the JSON Schema of model.yaml, for editors that complete and check it.
+
+    \b
+    slipway schema > model.schema.json
+    """
     from hera_workflows.models import schema as model_schema
 
     click.echo(json.dumps(model_schema(), indent=2))
@@ -89,6 +102,9 @@ def _problems(folder: Path, timeout: float) -> list[str]:
     from hera_workflows.models import read_spec
 
     yaml = folder / "model.yaml"
+    if yaml.exists() and not yaml.is_file():
+        # git brings links to wherever somebody likes: /dev/zero never ends.
+        return [f"{yaml}: not a regular file; write the model's description there"]
     try:
         spec = read_spec(yaml.read_bytes(), str(yaml))
     except OSError as error:

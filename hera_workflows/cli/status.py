@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from hera_workflows.platform.status import Note, Row, compare, load_wish, notes_now, read_index
+from hera_workflows.terminal import Cell, printable, table
 
 __all__ = ["render", "status"]
 
@@ -19,7 +20,12 @@ __all__ = ["render", "status"]
 @click.option("--json", "as_json", is_flag=True, help="Print rows and notes as JSON.")
 @click.pass_obj
 def status(given: Path | None, as_json: bool) -> None:
-    """Show what every environment serves, since when, on what evidence, and whether git agrees."""
+    """Show what every environment serves, since when, on what evidence, and whether git agrees.
+
+    \b
+    slipway status
+    slipway status --json | jq '.rows[] | select(.agrees == false)'
+    """
     from hera_workflows.settings import settings
 
     found = settings(given)
@@ -41,35 +47,28 @@ def status(given: Path | None, as_json: bool) -> None:
         notes.append(Note("", "no platform here, so what is served is not known (`slipway up` starts one)"))
     elif len(silent) == len(indexes):
         notes.append(Note("", "the platform is down; start it with `slipway up`"))
+    else:
+        notes += [Note(name, "its Triton does not answer; `slipway up` starts it again") for name in silent]
     click.echo(render(rows, notes, wish.environments))
 
 
 def render(rows: Sequence[Row], notes: Sequence[Note], environments: Sequence[str]) -> str:
-    """Rows as a table, notes below it; colours are stripped by click where nobody sees them."""
-    table = [("ENVIRONMENT", "MODEL", "VERSION", "SINCE", "VERDICT", "SERVED", "")]
-    empty = [name for name in environments if name not in {row.environment for row in rows}]
+    """Rows as a table, those with a remark in yellow; notes below it."""
+    shown = []
     for name in environments:
-        table += [_cells(row) for row in rows if row.environment == name]
-        if name in empty:
-            table.append((name, "-", "-", "-", "-", "-", ""))
-    widths = [max(len(line[column]) for line in table) for column in range(7)]
-    lines = []
-    for count, line in enumerate(table):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        if count == 0:
-            text = click.style(text, bold=True)
-        elif line[6]:
-            text = click.style(text, fg="yellow")
-        lines.append(text)
+        shown += [_cells(row) for row in rows if row.environment == name] or [[Cell(name), *[Cell("-")] * 5, Cell("")]]
+    lines = [table(("ENVIRONMENT", "MODEL", "VERSION", "SINCE", "VERDICT", "SERVED", ""), shown)]
     if notes:
         lines.append("")
-        lines += [f"{note.environment}: {note.text}" if note.environment else note.text for note in notes]
+        lines += [printable(f"{note.environment}: {note.text}" if note.environment else note.text) for note in notes]
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> tuple[str, str, str, str, str, str, str]:
+def _cells(row: Row) -> list[Cell]:
     since = f"{datetime.fromisoformat(row.since).astimezone(UTC):%Y-%m-%d %H:%M}Z" if row.since else "-"
     served = "unknown" if row.served is None else ", ".join(map(str, row.served)) or "nothing"
     version = str(row.version) if row.version is not None else "-"
-    remark = f"drift: {row.reason}" if row.agrees is False else ""
-    return row.environment, row.model, version, since, row.verdict or "-", served, remark
+    # Of a server that does not answer, one line below the table says so for all of its models.
+    remark = f"drift: {row.reason}" if row.agrees is False else row.reason if row.served is not None else ""
+    cells = (row.environment, row.model, version, since, row.verdict or "-", served, remark)
+    return [Cell(text, "yellow" if remark else None) for text in cells]

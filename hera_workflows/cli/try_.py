@@ -15,11 +15,9 @@ from slipway.names import check_model
 
 if TYPE_CHECKING:
     from hera_workflows.asking.question import Question
-    from slipway.manifest import Manifest
     from slipway.version import ModelVersion
     from triton_repo.config import Signature
     from triton_repo.golden import Golden
-    from triton_repo.store import ModelStore
 
 __all__ = ["try_"]
 
@@ -55,6 +53,8 @@ def try_(
     from hera_workflows.learning.tasks import load_task
     from triton_repo.ask import ask
     from triton_repo.config import read_signature
+    from triton_repo.fetch import read_published
+    from triton_repo.golden import load_golden
     from triton_repo.store import find, open_store
 
     configured = settings(home)
@@ -62,8 +62,8 @@ def try_(
     server, version = _served(configured.need("env_repo"), check_model(model), environment, platform.servers)
     store = open_store(configured.need("store"))
     manifest = find(store, version.name, version.number, version.digest)
-    signature = read_signature(_published(store, manifest, "config.pbtxt").decode())
-    golden = _golden(store, manifest)
+    signature = read_signature(read_published(store, manifest, "config.pbtxt").decode())
+    golden = load_golden(read_published(store, manifest, "golden.npz"))
     if given is None:
         asked = _first(golden)
     else:
@@ -100,24 +100,6 @@ def _served(
             return known[name], version
     where = environment or "any environment"
     raise Rejected(f"{model} is not released in {where}; `slipway status` shows what is, `git push` brings a version")
-
-
-def _published(store: ModelStore, manifest: Manifest, path: str) -> bytes:
-    """A small file of the bundle, as it was published."""
-    import hashlib
-
-    content = store.read(manifest.name, manifest.number, path)
-    entry = manifest.files.get(path)
-    if entry is None or hashlib.sha256(content).hexdigest() != entry.sha256:
-        name = f"{manifest.name}@{manifest.number}"
-        raise Rejected(f"{path} of {name} is not what was published; `slipway verify {name}` says what else is wrong")
-    return content
-
-
-def _golden(store: ModelStore, manifest: Manifest) -> Golden:
-    from triton_repo.golden import load_golden
-
-    return load_golden(_published(store, manifest, "golden.npz"))
 
 
 def _first(golden: Golden) -> Question:

@@ -23,29 +23,40 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--values", "values_file", type=_FILE, help="YAML with images, claims, URLs and schedules of a cluster.")
+@click.option("--values", "values_file", type=_FILE, help="YAML with repositories, forge, store, images of a cluster.")
 @click.option("--output", type=_FOLDER, default=Path("deploy"), show_default=True)
 @click.option("--check", is_flag=True, help="Write nothing; fail when a file differs.")
 def render(values_file: Path | None, output: Path, check: bool) -> None:
-    """Write the workflow manifests to OUTPUT/workflows/, the same bytes for the same values."""
+    """Write what `kubectl apply -k OUTPUT` installs, the same bytes for the same values.
+
+    With --values every image needs a digest, so that what runs is what was looked at.
+
+    \b
+    slipway render --values values.yaml --output deploy
+    slipway render --check
+    """
+    from hera_workflows.templates.render import FOLDERS
     from hera_workflows.templates.render import render as render_manifests
     from hera_workflows.templates.values import read_values
 
-    folder = output / "workflows"
-    manifests = render_manifests(read_values(values_file))
-    present = {path.name: path.read_text() for path in folder.glob("*.yaml")} if folder.is_dir() else {}
+    values = read_values(values_file)
+    if values_file is not None:
+        values.images.need_digests()
+    manifests = render_manifests(values)
+    places = [output / "kustomization.yaml", *(path for name in FOLDERS for path in (output / name).glob("*.yaml"))]
+    present = {str(path.relative_to(output)): path.read_text() for path in places if path.is_file()}
     differing = sorted(name for name in manifests.keys() | present.keys() if manifests.get(name) != present.get(name))
     if check:
         if differing:
-            raise Rejected(f"{folder}: {', '.join(differing)} differ; run `slipway render` and commit")
+            raise Rejected(f"{output}: {', '.join(differing)} differ; run `slipway render` and commit")
         return
-    folder.mkdir(parents=True, exist_ok=True)
     for name in differing:
         if name in manifests:
-            (folder / name).write_text(manifests[name])
+            (output / name).parent.mkdir(parents=True, exist_ok=True)
+            (output / name).write_text(manifests[name])
         else:
-            (folder / name).unlink()
-        click.echo(f"{folder / name} {'written' if name in manifests else 'removed'}")
+            (output / name).unlink()
+        click.echo(f"{output / name} {'written' if name in manifests else 'removed'}")
 
 
 @click.command()
@@ -71,6 +82,11 @@ def run(
 
     After a kill or a failure the same command goes on: steps that have finished are not run twice. With --name alone
     the parameters are those that the run began with.
+
+    \b
+    slipway run slipway-gc
+    slipway run slipway-push -p before=COMMIT -p after=COMMIT --follow
+    slipway run deploy/workflows/slipway-promote.yaml --name nightly
     """
     from hera_workflows.local.check import workflow_parameters
     from hera_workflows.local.progress import summary
@@ -111,16 +127,28 @@ def run(
 @click.argument("step", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--root", type=_FOLDER, help="Where the runs lie; else workflows/ in the platform's folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list of runs as JSON.")
 @click.pass_obj
-def logs(given: Path | None, name: str | None, step: str | None, follow: bool, root: Path | None) -> None:
-    """List the runs; or show the logs of one RUN, or of one STEP of it."""
-    from hera_workflows.local.log_view import follow_logs, list_runs
+def logs(
+    given: Path | None, name: str | None, step: str | None, follow: bool, root: Path | None, as_json: bool
+) -> None:
+    """List the runs; or show the logs of one RUN, or of one STEP of it.
+
+    \b
+    slipway logs
+    slipway logs push-7f4bf14083-1 digits/train --follow
+    slipway logs --json | jq -r '.[] | select(.status == "Failed") | .run'
+    """
+    from hera_workflows.local.log_view import follow_logs, list_runs, runs_as_json
     from hera_workflows.local.runs import find_run, find_runs
     from hera_workflows.settings import find_home
 
     root = root or (find_home(given) or Path.cwd() / ".slipway") / "workflows"
+    if name is not None and as_json:
+        raise click.UsageError("--json is for the list of runs; a log is text")
     if name is None:
-        click.echo(list_runs(find_runs(root)))
+        runs = find_runs(root)
+        click.echo(runs_as_json(runs) if as_json else list_runs(runs))
         return
     for text in follow_logs(find_run(root, name), step, follow=follow):
         click.echo(text, nl=False)
@@ -159,6 +187,7 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
 def _known(manifest: Manifest, found: Settings) -> dict[str, str]:
     """The platform's values for the parameters that the template has."""
     known = {"source-repo": found.source_repo, "env-repo": found.env_repo, "prometheus": found.prometheus}
+    known |= {"forge": "none", "live": "triton"}
     if found.platform:
         servers = (f"{s.environment}=127.0.0.1:{s.grpc_port}" for s in found.platform.servers)
         known["triton"] = ",".join(servers)

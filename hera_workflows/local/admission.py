@@ -58,8 +58,16 @@ class Grant:
     """What a step got, until it is given back."""
 
     needs: Needs
-    gpus: tuple[str, ...]
-    locks: tuple[Lock, ...]
+    gpus: tuple[str, ...] = ()
+    locks: tuple[Lock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """What a step waits for."""
+
+    why: str
+    others: bool  # whether another run may free it, which happens without a word
 
 
 def this_machine() -> Machine:
@@ -93,16 +101,15 @@ class Admission:
         async with self._first:
             while True:
                 self._changed.clear()
-                why, gpus, locks = self._look(needs, node)
-                if not why:
+                found = self._look(needs, node)
+                if isinstance(found, Grant):
                     self._running.append(needs)
-                    return Grant(needs, gpus, locks)
-                if why != told:
-                    waits(why)
-                    told = why
+                    return found
+                if found.why != told:
+                    waits(found.why)
+                    told = found.why
                 with contextlib.suppress(TimeoutError):
-                    # Another run's GPU or disk comes free without a word.
-                    async with asyncio.timeout(_AGAIN if "CPU" not in why else None):
+                    async with asyncio.timeout(_AGAIN if found.others else None):
                         await self._changed.wait()
 
     def leave(self, grant: Grant) -> None:
@@ -122,11 +129,11 @@ class Admission:
                 "ask for less"
             )
 
-    def _look(self, needs: Needs, node: str) -> tuple[str, tuple[str, ...], tuple[Lock, ...]]:
+    def _look(self, needs: Needs, node: str) -> Grant | _Lack:
         if sum(n.cpus for n in self._running) + needs.cpus > self._machine.cpus:
-            return "a free CPU", (), ()
+            return _Lack("a free CPU", others=False)
         if sum(n.memory for n in self._running) + needs.memory > self._machine.memory:
-            return "free memory", (), ()
+            return _Lack("free memory", others=False)
         free = shutil.disk_usage(self._folder).free
         if needs.disk > free - sum(n.disk for n in self._running):
             if not self._running:
@@ -134,19 +141,19 @@ class Admission:
                     f"{node} asks for {needs.disk / 2**30:.1f} GiB of disk and {self._folder} has {free / 2**30:.1f}; "
                     "free some or ask for less"
                 )
-            return "free disk", (), ()
+            return _Lack("free disk", others=True)
         if not 0 < needs.gpus <= len(self._machine.gpus):
-            return "", (), ()
-        return self._take_gpus(needs.gpus)
+            return Grant(needs)
+        return self._take_gpus(needs)
 
-    def _take_gpus(self, count: int) -> tuple[str, tuple[str, ...], tuple[Lock, ...]]:
+    def _take_gpus(self, needs: Needs) -> Grant | _Lack:
         # All or none: two runs that each hold one of two GPUs would wait for each other.
         taken: dict[str, Lock] = {}
         for gpu in self._machine.gpus:
-            if len(taken) < count and isinstance(lock := try_lock(self._locks, f"gpu {gpu}", self._holder), Lock):
+            if len(taken) < needs.gpus and isinstance(lock := try_lock(self._locks, f"gpu {gpu}", self._holder), Lock):
                 taken[gpu] = lock
-        if len(taken) == count:
-            return "", tuple(taken), tuple(taken.values())
+        if len(taken) == needs.gpus:
+            return Grant(needs, tuple(taken), tuple(taken.values()))
         for lock in taken.values():
             lock.release()
-        return "a GPU that another step holds", (), ()
+        return _Lack("a GPU that another step holds", others=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from hera_workflows.terminal import printable
+
 __all__ = ["CAP", "CappedLog", "log_parts"]
 
 CAP = 8 * 2**20  # bytes of the beginning, and of the end, that are kept
@@ -62,7 +64,7 @@ class CappedLog:
     def last_line(self) -> str:
         """The last line that is not blank, at most 500 characters, control characters shown as `?`."""
         lines = [line for line in self._line.decode("utf-8", "replace").splitlines() if line.strip()]
-        return "".join(c if c.isprintable() else "?" for c in lines[-1].strip()[-500:]) if lines else ""
+        return printable(lines[-1].strip()[-500:]) if lines else ""
 
     def close(self) -> None:
         """Join beginning and end into the one file, with a line that says how much was dropped between them."""

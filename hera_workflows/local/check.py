@@ -70,6 +70,7 @@ def _check_dag(template: Template, dag: Dag, templates: Mapping[str, Template], 
         or template.active_deadline_seconds
         or template.pod_spec_patch
         or template.outputs.parameters
+        or template.outputs.artifacts
     ):
         raise Misconfigured(f"{where}: retries, deadlines, patches and outputs are honoured on containers only")
     if template.fail_fast is not None and template.fail_fast != dag.fail_fast:
@@ -147,7 +148,7 @@ def _check_volumes(manifest: Manifest, given: Mapping[str, Path]) -> None:
                 f"spec.volumes[{count}]: give exactly one of persistentVolumeClaim, secret and emptyDir"
             )
         claim = volume.persistent_volume_claim.claim_name if volume.persistent_volume_claim else None
-        claim = volume.secret.secret_name if volume.secret else claim
+        claim = volume.secret.secret_name if volume.secret and not volume.secret.optional else claim
         if claim is not None and claim not in given and _mounted(manifest, volume.name):
             raise Misconfigured(
                 f"spec.volumes[{count}]: no folder is given for {claim}; give it with --volume {claim}=FOLDER"

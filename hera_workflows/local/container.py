@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hera_workflows.local.admission import Needs
-from hera_workflows.local.manifest import Container, EnvVar, Manifest, Resources, Template
+from hera_workflows.local.manifest import Manifest, Template
+from hera_workflows.local.pod import EnvVar
+from hera_workflows.local.pod_patch import patched
 from hera_workflows.local.quantity import parse_seconds
 from hera_workflows.local.substitution import substitute
 from slipway.errors import Misconfigured
 
-__all__ = ["Invocation", "invocation", "needs", "read_output"]
+__all__ = ["Invocation", "invocation", "located", "needs", "read_output"]
 
 # What a process needs to start at all, and the platform's marks; everything else must be named in the manifest.
 _INHERITED = (
@@ -39,38 +41,13 @@ class Invocation:
 def needs(template: Template, values: Mapping[str, str], node: str) -> Needs:
     """What the step asks for, its pod patch included."""
     assert template.container is not None
-    resources = [template.container.resources, *_patched(template, node)]
+    resources = [template.container.resources, *patched(template, node)]
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
     for part in resources:
         requests.update({key: substitute(text, values) for key, text in part.requests.items()})
         limits.update({key: substitute(text, values) for key, text in part.limits.items()})
     return Needs.of(requests, limits, node)
-
-
-def _patched(template: Template, node: str) -> list[Resources]:
-    # Parsed before values are put in: a quote in a value stays a quote in a value.
-    if template.pod_spec_patch is None:
-        return []
-    from pydantic import BaseModel, ConfigDict, ValidationError
-
-    class Main(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        name: str
-        resources: Resources
-
-    class Patch(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        containers: list[Main]
-
-    try:
-        containers = Patch.model_validate_json(template.pod_spec_patch).containers
-    except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise Misconfigured(f"{node}: podSpecPatch.{place}: not honoured by the local runner") from None
-    if any(container.name != "main" for container in containers):
-        raise Misconfigured(f"{node}: podSpecPatch: only the container `main` can be patched")
-    return [container.resources for container in containers]
 
 
 def invocation(
@@ -88,7 +65,7 @@ def invocation(
     """
     container = template.container
     assert container is not None
-    mounts = _mounts(manifest, container, volumes, scratch)
+    mounts = _mounts(manifest, template, values, volumes, scratch)
     arguments = [_filled(text, mounts, values) for text in (*container.command, *container.args)]
     if arguments[0] in ("python", "python3"):
         arguments[0] = sys.executable
@@ -105,20 +82,37 @@ def invocation(
     return Invocation(tuple(arguments), environment, seconds, mounts)
 
 
-def _mounts(manifest: Manifest, container: Container, volumes: Mapping[str, Path], scratch: Path) -> dict[str, Path]:
+def _mounts(
+    manifest: Manifest, template: Template, values: Mapping[str, str], volumes: Mapping[str, Path], scratch: Path
+) -> dict[str, Path]:
+    assert template.container is not None
     sources = {volume.name: volume for volume in manifest.spec.volumes}
     mounts: dict[str, Path] = {}
-    for mount in container.volume_mounts:
+    for mount in template.container.volume_mounts:
         source = sources[mount.name]
         if source.persistent_volume_claim:
             folder = volumes[source.persistent_volume_claim.claim_name]
-        elif source.secret:
+        elif source.secret and (source.secret.secret_name in volumes or not source.secret.optional):
             folder = volumes[source.secret.secret_name]
         else:
             folder = scratch / source.name
+        if mount.sub_path:
+            folder = _inside(folder, substitute(mount.sub_path, values), template.name)
         folder.mkdir(parents=True, exist_ok=True)
+        # By its text: an argument that is spelled like the mount, its variables included, is meant to lie there.
         mounts[mount.mount_path.rstrip("/")] = folder.absolute()
     return mounts
+
+
+def _inside(volume: Path, sub_path: str, step: str) -> Path:
+    parts = sub_path.split("/")
+    folder = volume.joinpath(*parts)
+    # As Kubernetes has it: neither the path nor a link that a step left may lead out of the volume.
+    if ".." in parts or sub_path.startswith("/") or not Path(os.path.realpath(folder)).is_relative_to(volume.resolve()):
+        raise Misconfigured(
+            f"{step}: volumeMounts.subPath {sub_path[:80]!r} leads out of its volume; name a folder in it"
+        )
+    return folder
 
 
 def _filled(text: str, mounts: Mapping[str, Path], values: Mapping[str, str]) -> str:
@@ -126,11 +120,12 @@ def _filled(text: str, mounts: Mapping[str, Path], values: Mapping[str, str]) ->
 
     Only what the manifest says is mapped, never a value.
     """
-    folder, rest = _located(text, mounts)
+    folder, rest = located(text, mounts)
     return folder + substitute(rest, values)
 
 
-def _located(text: str, mounts: Mapping[str, Path]) -> tuple[str, str]:
+def located(text: str, mounts: Mapping[str, Path]) -> tuple[str, str]:
+    """The folder of the mount that a path begins with, and what follows; no folder where it begins with none."""
     for mount, folder in mounts.items():
         if text == mount or text.startswith(mount + "/"):
             return str(folder), text[len(mount) :]
@@ -154,7 +149,7 @@ def _variable(
     if key.optional:
         return None
     raise Misconfigured(
-        f"{variable.name} comes from the Secret {key.name}; give it with --env, or its folder with --volume"
+        f"{variable.name} comes from the Secret {key.name}; set it in the environment, or give its folder with --volume"
     )
 
 
@@ -164,9 +159,7 @@ def read_output(path: str, mounts: Mapping[str, Path], default: str | None) -> s
     A step may leave anything at that path: a link, a pipe, a gigabyte.
     """
     try:
-        descriptor = os.open(
-            "".join(_located(path, mounts)), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        )
+        descriptor = os.open("".join(located(path, mounts)), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         if default is None:
             raise

@@ -25,7 +25,7 @@ _GRAMMAR = r"""
 ?compare: atom | atom COMPARE atom -> compare
 ?atom: "(" or ")" | NUMBER -> number | STRING -> string | HOLE -> hole
      | "true" -> true | "false" -> false | NAME -> name | NAME "(" or ")" -> call
-COMPARE: "==" | "!=" | "<=" | ">=" | "<" | ">"
+COMPARE: "==" | "!=" | "<=" | ">=" | "<" | ">" | "contains"
 NUMBER: /-?[0-9]+(\.[0-9]+)?/
 STRING: /'[^']*'|"[^"]*"/
 HOLE: /\{\{[^{}]*\}\}/
@@ -33,13 +33,14 @@ NAME: /[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*/
 %ignore /[ \t\n]+/
 """
 _LONGEST = 2000  # characters
-_COMPARE = {
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
     "<=": lambda a, b: a <= b,
     ">=": lambda a, b: a >= b,
     "<": lambda a, b: a < b,
     ">": lambda a, b: a > b,
+    "contains": lambda a, b: b in a,
 }
 _FUNCTIONS: dict[str, Callable[[Value], Value]] = {"asInt": int, "asFloat": float}
 
@@ -84,7 +85,7 @@ def _parse(text: str) -> Any:
     except UnexpectedInput as error:
         raise Misconfigured(
             f"expression {text!r}, column {error.column}: not understood; use names, {{{{…}}}}, numbers, quoted text, "
-            "== != < <= > >= && || ! ( ) and asInt(…), asFloat(…)"
+            "== != < <= > >= contains && || ! ( ) and asInt(…), asFloat(…)"
         ) from None
 
 
@@ -135,11 +136,12 @@ def _spelled(text: str) -> Value:
 
 def _compare(operator: str, left: Value, right: Value, text: str) -> bool:
     kinds = {bool if isinstance(v, bool) else str if isinstance(v, str) else float for v in (left, right)}
-    if len(kinds) > 1 or (kinds == {bool} and operator not in ("==", "!=")):
+    allowed = {bool: ("==", "!="), float: tuple(_COMPARE)[:6], str: tuple(_COMPARE)}
+    if len(kinds) > 1 or operator not in allowed[next(iter(kinds))]:
         raise Misconfigured(
             f"expression {text!r}: {left!r} {operator} {right!r} compares different kinds; use asInt(…)"
         )
-    return bool(_COMPARE[operator](left, right))
+    return _COMPARE[operator](left, right)
 
 
 def _call(function: str, argument: Value, text: str) -> Value:

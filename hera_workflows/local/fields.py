@@ -8,7 +8,8 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from hera_workflows.local.manifest import Ignored, Manifest
+from hera_workflows.local.manifest import Manifest
+from hera_workflows.local.pod import Ignored
 
 __all__ = ["DECLARED_NOT_ENFORCED", "HONOURED", "table"]
 

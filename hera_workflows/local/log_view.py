@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hera_workflows.local.capped_log import log_parts
 from hera_workflows.local.runs import Run
+from hera_workflows.terminal import printable, table
 from slipway.errors import Rejected
 
-__all__ = ["follow_logs", "list_runs"]
+__all__ = ["follow_logs", "list_runs", "runs_as_json"]
 
 _PAUSE = 0.1  # seconds between two looks
 _PIECE = 2**18  # bytes
@@ -21,10 +23,23 @@ def list_runs(runs: Sequence[Run]) -> str:
     """One line for each run, the newest last."""
     if not runs:
         return "no runs yet; push a model, or `slipway run slipway-push -p before=… -p after=…`"
-    rows = [("RUN", "TEMPLATE", "STATUS", "STARTED")]
-    rows += [(r.name, r.template, r.status, f"{r.started.astimezone():%Y-%m-%d %H:%M:%S}") for r in runs]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    rows = [(r.name, r.template, r.status, f"{r.started.astimezone():%Y-%m-%d %H:%M:%S}") for r in runs]
+    return table(("RUN", "TEMPLATE", "STATUS", "STARTED"), rows)
+
+
+def runs_as_json(runs: Sequence[Run]) -> str:
+    """The same list for programs, with where each run's folder lies."""
+    rows = [
+        {
+            "run": r.name,
+            "template": r.template,
+            "status": r.status,
+            "started": r.started.isoformat(),
+            "folder": str(r.folder),
+        }
+        for r in runs
+    ]
+    return json.dumps(rows, indent=2)
 
 
 def follow_logs(run: Run, step: str | None, *, follow: bool) -> Iterator[str]:
@@ -66,6 +81,6 @@ class _File:
             with part.open("rb") as file:
                 file.seek(0 if count else self._offset)
                 while data := file.read(_PIECE):
-                    yield "".join(c if c.isprintable() or c in "\n\t" else "?" for c in self._decoder.decode(data))
+                    yield printable(self._decoder.decode(data), keep="\n\t")
                 if not count:
                     self._offset = file.tell()

@@ -92,10 +92,12 @@ async def execute(command: Command, log: CappedLog) -> Ended:
 
 def _message(command: Command, reason: str, code: int) -> str:
     if reason == "DeadlineExceeded":
-        return f"stopped after {command.seconds:g} s, its time limit (activeDeadlineSeconds)"
+        limit = f"stopped after {command.seconds:g} s, its time limit (activeDeadlineSeconds)"
+        return f"{limit}; make it quicker, or raise that limit"
     if reason == "OOMKilled":
         return f"killed: it used more than its memory limit of {(command.memory or 0) / 2**20:.0f} MiB"
-    return f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else ""
+    named = {each.value: f" ({each.name})" for each in signal.Signals}  # not every signal has a name
+    return f"killed by signal {-code}{named.get(-code, '')}" if code < 0 else ""
 
 
 # Looked up before any fork: between fork and exec only async-signal-safe work may be done.

@@ -6,11 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
 from typing import Any, Protocol
 
 from hera_workflows.local.result import Event, NodeResult, WorkflowResult
+from hera_workflows.terminal import printable
 
-__all__ = ["Lines", "Progress", "Tree", "printable", "summary"]
+__all__ = ["Lines", "Progress", "Tree", "summary"]
 
 _SYMBOLS = {"waiting": "…", "running": "•", "retry": "↻", "ok": "✓", "reused": "✓", "failed": "✗"}
 _COLOURS = {
@@ -21,6 +23,9 @@ _COLOURS = {
     "reused": "green",
     "failed": "red",
 }
+
+
+_shown = partial(printable, keep="\t")
 
 
 class Progress(Protocol):
@@ -35,11 +40,6 @@ class Progress(Protocol):
 
     def output(self, node: str, data: bytes) -> None:
         """A step printed something."""
-
-
-def printable(text: str) -> str:
-    """`text` with control characters shown as `?`: what a step prints must not steer somebody's terminal."""
-    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
 
 
 class Lines:
@@ -61,7 +61,7 @@ class Lines:
             self._line(event.node, rest)
         if event.state != "skipped":
             took = f" {event.seconds:.1f}s" if event.seconds else ""
-            text = f" {printable(event.text)}" if event.text else ""
+            text = f" {_shown(event.text)}" if event.text else ""
             self._print(f"{event.at.astimezone(self._zone):%H:%M:%S} {event.node} {event.state}{took}{text}")
 
     def output(self, node: str, data: bytes) -> None:
@@ -72,7 +72,7 @@ class Lines:
         self._partial[node] = rest[-65536:]
 
     def _line(self, node: str, line: bytes) -> None:
-        self._print(f"{node} | {printable(line.decode('utf-8', 'replace').rstrip())}")
+        self._print(f"{node} | {_shown(line.decode('utf-8', 'replace').rstrip())}")
 
     def _print(self, line: str) -> None:
         # A reader that has gone must not stop the workflow.
@@ -102,7 +102,7 @@ class Tree:
         if event.state == "notice":
             from rich.text import Text
 
-            self._live.console.print(Text(f"{event.node}: {printable(event.text)}", style="yellow"))
+            self._live.console.print(Text(f"{event.node}: {_shown(event.text)}", style="yellow"))
         elif event.state != "skipped":
             began = self._nodes[event.node][1] if event.node in self._nodes and event.state != "running" else 0.0
             self._nodes = {**self._nodes, event.node: (event, began or time.monotonic())}
@@ -122,7 +122,7 @@ class Tree:
                 branches[parent] = root.add(Text(parent))
             seconds = event.seconds if event.seconds is not None else time.monotonic() - began
             took = "" if event.state == "reused" else f"  {seconds:.1f}s"
-            text = f"{_SYMBOLS[event.state]} {name}{took}  {printable(event.text)}"
+            text = f"{_SYMBOLS[event.state]} {name}{took}  {_shown(event.text)}"
             branches[parent].add(Text(text, style=_COLOURS[event.state], overflow="ellipsis", no_wrap=True))
         return root
 
@@ -145,4 +145,4 @@ def _result(node: NodeResult) -> str:
 
 
 def _message(node: NodeResult) -> str:
-    return printable(node.message) if node.failed else ""
+    return _shown(node.message) if node.failed else ""

@@ -1,26 +1,23 @@
-"""How much: Kubernetes quantities and Argo durations as numbers."""
+"""How much: a manifest's quantities and Argo's durations as numbers."""
 
 from __future__ import annotations
 
 import re
 
+from slipway import quantity
 from slipway.errors import Misconfigured
 
 __all__ = ["parse_quantity", "parse_seconds"]
 
-_FACTORS = {
-    "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
-}  # fmt: skip
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_quantity(text: str, where: str) -> float:
     """CPUs or bytes from `500m`, `2`, `4Gi`; raises Misconfigured, naming `where`."""
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?", text, re.ASCII)
-    if match is None:
-        raise Misconfigured(f"{where}: {text[:80]!r} is not a quantity; write it as 500m, 2 or 4Gi")
-    return float(match[1]) * _FACTORS[match[2] or ""]
+    try:
+        return quantity.parse_quantity(text)
+    except ValueError as error:
+        raise Misconfigured(f"{where}: {error}") from None
 
 
 def parse_seconds(text: str, where: str) -> float:

@@ -30,7 +30,13 @@ def parse(content: bytes, where: str) -> Manifest:
 
     try:
         document = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # of a month 13, a bad tag
         raise Misconfigured(f"{where} is not YAML: {' '.join(str(error).split())}") from None
     try:
         return Manifest.model_validate(document)

@@ -25,6 +25,7 @@ from hera_workflows.local.locks import Lock, try_lock
 from hera_workflows.local.manifest import Manifest
 from hera_workflows.local.read import load
 from hera_workflows.local.result import ON_EXIT, Event, NodeResult, State, Status, WorkflowResult
+from hera_workflows.local.runs import prune
 from hera_workflows.local.stale import kill_marked
 from hera_workflows.local.steps import Place, Steps, Tell
 from hera_workflows.templates.values import Values
@@ -144,6 +145,7 @@ def _begin(place: Place, past: Past, identity: Mapping[str, Any]) -> Journal:
     if past.identity is None:
         past.started = time.time()
         journal.write("run", identity=identity, started=past.started)
+        prune(place.folder.parent)
         return journal
     # Steps of a runner that was killed must have ended before theirs run again.
     kill_marked(place.any_mark)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +15,12 @@ from typing import Any
 
 from hera_workflows.local.journal import Past, read_journal
 from hera_workflows.local.locks import lock_path
-from slipway.errors import Rejected
+from slipway.errors import Misconfigured, Rejected
 
-__all__ = ["Run", "find_run", "find_runs", "name_for"]
+__all__ = ["Run", "find_run", "find_runs", "name_for", "prune"]
 
+_KEPT = 200  # runs of which journal and logs stay
+_SLACK = 50  # more than that before anything is removed, because it takes reading the journals of the rest
 _RECENT = 20  # runs; a schedule makes hundreds a day, and reading them all would take longer each time
 
 
@@ -88,3 +92,27 @@ def name_for(root: Path, identity: Mapping[str, Any]) -> str:
         if past.identity == identity and past.status is None:
             return f"{template}-{number}"
     return f"{template}-{max(numbers, default=0) + 1}"
+
+
+def prune(root: Path, kept: int = _KEPT, slack: int = _SLACK) -> None:
+    """Remove all but the `kept` runs to which something happened last, once there are `slack` more.
+
+    What has not ended stays, and so does the last run of each template: by it the platform knows what was begun.
+    """
+    gone = root / ".removed"
+    journals = sorted(root.glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    if len(journals) <= kept + slack:
+        return
+    templates: set[str] = set()
+    for count, journal in enumerate(journals):
+        try:
+            run = Run(journal.parent.name, journal.parent, read_journal(journal))
+        except Misconfigured:
+            continue  # edited by hand: whoever asks for that run is told
+        if count >= kept and run.past.status is not None and run.template in templates:
+            gone.mkdir(exist_ok=True)
+            # By one rename, so that nobody finds half a run; another runner may be doing the same.
+            with contextlib.suppress(OSError):
+                run.folder.rename(gone / run.name)
+        templates.add(run.template)
+    shutil.rmtree(gone, ignore_errors=True)

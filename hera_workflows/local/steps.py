@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hera_workflows.local.admission import Admission, Grant
+from hera_workflows.local.artifacts import keep
 from hera_workflows.local.capped_log import CappedLog
 from hera_workflows.local.container import invocation, needs, read_output
 from hera_workflows.local.journal import Journal
 from hera_workflows.local.manifest import Manifest, Template
+from hera_workflows.local.pod_patch import wanted_nodes
 from hera_workflows.local.process import Command, Ended, execute
 from hera_workflows.local.result import NodeResult, State
 from hera_workflows.local.retry import seconds_until_retry
@@ -117,6 +119,8 @@ class Steps:
             self._tell(node, "running", "" if count == 1 else f"attempt {count}", None)
             if len(grant.gpus) < grant.needs.gpus:
                 self._tell(node, "notice", f"no {grant.needs.gpus} GPUs on this machine; it runs on the CPU", None)
+            if nodes := wanted_nodes(template, values, node):
+                self._tell(node, "notice", f"{nodes}: not used, there is only this machine", None)
             ended = await execute(
                 Command(
                     call.arguments,
@@ -130,6 +134,7 @@ class Steps:
             )
             result = _result(node, template, ended, log.last_line())
             result = result if result.failed else _with_outputs(result, template, call.mounts)
+            result = _with_artifacts(result, template, call.mounts, values, path)
             return replace(result, attempts=count, log=path)
         finally:
             log.close()
@@ -148,6 +153,18 @@ def _result(node: str, template: Template, ended: Ended, last_line: str) -> Node
     # What the step said last tells more than its exit code; what was done to it tells more than what it said.
     said = "" if ended.reason or ended.lost else last_line.removeprefix("slipway: ")
     return replace(result, message=said or ended.message) if result.failed else result
+
+
+def _with_artifacts(
+    result: NodeResult, template: Template, mounts: Mapping[str, Path], values: Mapping[str, str], log: Path
+) -> NodeResult:
+    try:
+        keep(template, mounts, values, log)
+    except (OSError, ValueError) as error:
+        # Why the step failed says more than what it then did not leave.
+        failed = replace(result, phase="Error", exit_code=78, message=f"an output artifact cannot be kept: {error}")
+        return result if result.failed else failed
+    return result
 
 
 def _with_outputs(result: NodeResult, template: Template, mounts: Mapping[str, Path]) -> NodeResult:

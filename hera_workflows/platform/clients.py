@@ -58,10 +58,11 @@ def ask_grpc(server: Server, model: str, image: NDArray[Any]) -> list[float]:
 
 
 @contextlib.contextmanager
-def busy(server: Server, model: str, clients: int) -> Iterator[None]:
-    """While the block runs, so many clients ask the model for one picture after the other.
+def busy(address: str, model: str, clients: int, pause: float = 0.01) -> Iterator[None]:
+    """While the block runs, so many clients ask the model over gRPC for one picture after the other.
 
     Pictures of the world are not those of the test split: every fourth client's are overexposed by a quarter.
+    address: HOST:PORT. pause: seconds between two questions of one client.
     """
     import numpy as np
     import tritonclient.grpc as triton
@@ -73,12 +74,12 @@ def busy(server: Server, model: str, clients: int) -> Iterator[None]:
     def work(exposure: float) -> None:
         tensor = triton.InferInput("input", image.shape, "FP32")
         tensor.set_data_from_numpy(image * np.float32(exposure))
-        with triton.InferenceServerClient(f"127.0.0.1:{server.grpc_port}") as client:
+        with triton.InferenceServerClient(address) as client:
             while not stopped.is_set():
                 # What clients are told when a version goes is the promoter's to count, not theirs.
                 with contextlib.suppress(InferenceServerException):
                     client.infer(model, [tensor], client_timeout=10)
-                stopped.wait(0.01)
+                stopped.wait(pause)
 
     threads = [
         threading.Thread(target=work, args=(1.25 if number % 4 == 0 else 1.0,), daemon=True)

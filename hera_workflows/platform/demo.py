@@ -120,7 +120,7 @@ def _push(story: Story, changes: list[tuple[str, str, str]], message: str) -> st
 
 
 def _promote(story: Story) -> list[str]:
-    with busy(_server(story, "staging"), MODEL, CLIENTS):
+    with busy(f"127.0.0.1:{_server(story, 'staging').grpc_port}", MODEL, CLIENTS):
         story.slipway("promote", "--wait", "2m")
     waiting = json.loads(story.slipway("approvals", "--json"))
     return [f"{request['verdict']}: {request['reason']}" for request in waiting]

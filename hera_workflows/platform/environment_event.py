@@ -41,7 +41,9 @@ def describe(done: Reconciled) -> list[str]:
             lines.append(f"{done.environment}: {result.model} is not served as asked: {result.reason}")
         elif result.state != "unchanged":
             lines.append(f"{done.environment}: {result.model} {result.state}")
-    return lines + [f"{done.environment}: {path} is not followed: {why}" for path, why in done.broken.items()]
+    for path, why in done.broken.items():
+        lines.append(f"{done.environment}: {path} is not followed: {why.removeprefix(f'{path}: ')}")
+    return lines
 
 
 def main(home: Path) -> int:
@@ -59,7 +61,8 @@ def main(home: Path) -> int:
         if "envs/environments.yaml" in paths and push.before.strip("0"):
             print("slipway: environments.yaml changed; `slipway up` starts and stops servers to match", flush=True)
         for environment in changed_environments(platform, paths):
-            for done in reconcile(platform, environment):
+            # What did not load is tried again by a person: every release of another model would wait for it.
+            for done in reconcile(platform, environment, retry=False):
                 for text in describe(done):
                     print(f"slipway: {text}", flush=True)
                 code = 65 if done.failed else code

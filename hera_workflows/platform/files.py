@@ -1,17 +1,11 @@
-"""How does a small file appear whole or not at all, and who else is at work in this folder?"""
+"""How does a small file appear whole or not at all?"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from slipway.errors import TryAgain
-
-__all__ = ["lock", "write"]
+__all__ = ["write"]
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -25,25 +19,3 @@ def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.replace(path)
-
-
-@contextlib.contextmanager
-def lock(path: Path, what: str, *, timeout: float) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; it falls with the process, however that ends.
-
-    Raises TryAgain after `timeout` seconds, naming `what` is going on elsewhere.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise TryAgain(
-                        f"{what} has gone on elsewhere for {timeout:g} s (lock {path}); try again later"
-                    ) from None
-                time.sleep(0.02)
-        yield

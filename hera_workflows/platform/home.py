@@ -43,12 +43,20 @@ def make_folder(home: Path) -> None:
 
 
 # Decisions are not rewritten; the branch of a promotion that must be judged again is.
-_GUARD = f"""\
+_UPDATE = """\
 #!/bin/sh
-[ "$1" = refs/heads/{BRANCH} ] && [ -n "$(printf %s "$2" | tr -d 0)" ] || exit 0
-git merge-base --is-ancestor "$2" "$3" && exit 0
-echo "slipway: {BRANCH} is the record of every decision and is not rewritten; git revert what was wrong" >&2
-exit 1
+case "$1" in refs/heads/refs/*)
+  echo "slipway: a branch named ${1#refs/heads/} is taken for another one by git; give it another name" >&2
+  exit 1
+esac
+[ "$1" = refs/heads/BRANCH ] && [ -n "$(printf %s "$2" | tr -d 0)" ] || exit 0
+git merge-base --is-ancestor "$2" "$3" || {
+  echo "slipway: BRANCH is the record of every decision and is not rewritten; git revert what was wrong" >&2
+  exit 1
+}
+file=envs/environments.yaml
+[ "$(git rev-parse --quiet --verify "$2:$file")" = "$(git rev-parse --quiet --verify "$3:$file")" ] && exit 0
+git cat-file blob "$3:$file" 2>/dev/null | GUARD
 """
 
 
@@ -110,15 +118,19 @@ def _hooks(home: Path) -> None:
     stopped = f"if [ -e {shlex.quote(str(home / STOPPED))} ]; then echo {shlex.quote(refusal)} >&2; exit 1; fi\n"
     scripts = {
         "source.git/hooks/pre-receive": "#!/bin/sh\n" + stopped,
-        "source.git/hooks/post-receive": _script("hera_workflows.platform.event", home),
-        "env.git/hooks/update": _GUARD,
-        "env.git/hooks/post-receive": _script("hera_workflows.platform.environment_event", home),
+        "source.git/hooks/post-receive": _script("event", home),
+        "env.git/hooks/update": _UPDATE.replace("BRANCH", BRANCH).replace("GUARD", _command("guard")),
+        "env.git/hooks/post-receive": _script("environment_event", home),
     }
     for name, content in scripts.items():
         write(home / name, content.encode(), mode=0o755)
 
 
 def _script(module: str, home: Path) -> str:
+    return f"#!/bin/sh\nexec {_command(module, str(home))}\n"
+
+
+def _command(module: str, *arguments: str) -> str:
     # The absolute interpreter and -I: whatever PATH or PYTHONPATH the pusher has, the hook runs this slipway.
-    words = [sys.executable, "-I", "-m", module, str(home)]
-    return "#!/bin/sh\nexec " + " ".join(shlex.quote(word) for word in words) + "\n"
+    words = [sys.executable, "-I", "-m", f"hera_workflows.platform.{module}", *arguments]
+    return " ".join(shlex.quote(word) for word in words)

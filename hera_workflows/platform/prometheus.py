@@ -109,7 +109,8 @@ def find_prometheus() -> Path:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for arguments in (["update"], ["install", "-y", "--no-install-recommends", "prometheus"]):
-            command = ["apt-get", "-qq", *arguments]
+            # Whoever else installs something now is waited for.
+            command = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", *arguments]
             subprocess.run(
                 command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False
             )

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hera_workflows.platform.files import lock
 from hera_workflows.platform.home import STOPPED
 from hera_workflows.platform.servers import ensure_servers, model_folder
 from hera_workflows.settings import Platform, Server
 from slipway.errors import Misconfigured
+from slipway.lock import locked
 from slipway.version import ModelVersion
 
 if TYPE_CHECKING:
@@ -42,29 +42,31 @@ def reconcile(
     environment: str | None = None,
     *,
     timeout: float = 60,
+    retry: bool = True,
     at: Callable[[str], None] = lambda point: None,
 ) -> list[Reconciled]:
     """Make the servers of one environment, or of all, serve exactly what the env repo's newest commit says.
 
     Starts a server that has died. A version that does not load leaves the old one serving and is reported.
-    timeout: seconds for the models of one environment to get READY.
+    timeout: seconds for the models of one environment to get READY. retry: False leaves out what did not load before.
     Raises Misconfigured for an environment without a server and after `slipway down`, TryAgain when its Triton cannot
     be reached.
     """
     servers = [server for server in platform.servers if environment in (None, server.environment)]
     if not servers:
-        raise Misconfigured(f"environment {environment} has no server here; run `slipway up` to start one")
-    return [_one(platform, server, timeout, at) for server in servers]
+        names = ", ".join(server.environment for server in platform.servers)
+        raise Misconfigured(f"environment {environment} has no server here; use one of {names}, or run `slipway up`")
+    return [_one(platform, server, timeout, retry, at) for server in servers]
 
 
-def _one(platform: Platform, server: Server, timeout: float, at: Callable[[str], None]) -> Reconciled:
+def _one(platform: Platform, server: Server, timeout: float, retry: bool, at: Callable[[str], None]) -> Reconciled:
     from gitops.environment_repo import read
     from triton_repo.control import TritonControl
     from triton_repo.serving import serve
     from triton_repo.store import open_store
 
     name = server.environment
-    with lock(platform.home / "servers" / f"{name}.lock", f"reconciling {name}", timeout=timeout * 2):
+    with locked(platform.home / "servers" / f"{name}.lock", f"reconciling {name}", wait=timeout * 2):
         if (platform.home / STOPPED).exists():
             raise Misconfigured(f"the platform in {platform.home} is stopped; `slipway up` starts it and reconciles")
         ensure_servers(platform, [server])
@@ -83,6 +85,7 @@ def _one(platform: Platform, server: Server, timeout: float, at: Callable[[str],
                 [*wanted, *kept],
                 verify_key=platform.verify_key,
                 timeout=timeout,
+                retry=retry,
                 at=at,
             )
     return Reconciled(name, snapshot.commit, tuple(results), broken)
@@ -102,4 +105,4 @@ def desired(snapshot: Snapshot, environment: str) -> tuple[list[ModelVersion], d
 def _served(store: ModelStore, control: TritonControl, models: set[str]) -> list[ModelVersion]:
     # A release.env edited into nonsense says nothing, least of all "stop serving": what runs keeps running.
     ready = [(e.model, e.number) for e in control.index() if e.model in models and e.state == "READY"]
-    return [store.manifest(model, number).version() for model, number in ready if number is not None]
+    return [store.version(model, number) for model, number in ready if number is not None]

@@ -53,7 +53,8 @@ def ensure_servers(platform: Platform, servers: Iterable[Server]) -> set[str]:
 
     Raises TryAgain, with the end of its log, when one does not get live.
     """
-    from triton_repo.server import Ports, start_triton
+    from triton_repo.ports import Ports
+    from triton_repo.server import start_triton
 
     def start(server: Server) -> None:
         folder = model_folder(platform.home, server.environment)
@@ -69,7 +70,7 @@ def ensure_servers(platform: Platform, servers: Iterable[Server]) -> set[str]:
 
 def choose_ports(names: Iterable[str], recorded: Platform | None, home: Path) -> tuple[list[Server], int]:
     """Servers for the named environments, and Prometheus's port: as they run now, else as recorded if still free."""
-    from triton_repo.server import free_ports
+    from triton_repo.ports import free_ports
 
     known = {server.environment: server for server in recorded.servers} if recorded else {}
     servers = []

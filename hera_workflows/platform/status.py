@@ -48,6 +48,7 @@ class Wish:
     environments: tuple[str, ...]
     wanted: tuple[Wanted, ...]
     notes: tuple[Note, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()  # (environment, model) whose release.env says nothing that is clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ def compare(wish: Wish, indexes: Mapping[str, Index]) -> list[Row]:
     for environment in wish.environments:
         index = indexes.get(environment)
         wanted = {each.model: each for each in wish.wanted if each.environment == environment}
-        for model in sorted({*wanted, *_serving(index)}):
-            rows.append(_row(environment, model, wanted.get(model), index))
+        unclear = {model for place, model in wish.unreadable if place == environment}
+        for model in sorted({*wanted, *unclear, *_serving(index)}):
+            rows.append(_row(environment, model, wanted.get(model), index, model in unclear))
     return rows
 
 
@@ -83,20 +85,27 @@ def _serving(index: Index) -> list[str]:
     return [model for model, numbers in (index or {}).items() if any(s == "READY" for s, _ in numbers.values())]
 
 
-def _row(environment: str, model: str, wanted: Wanted | None, index: Index) -> Row:
+def _row(environment: str, model: str, wanted: Wanted | None, index: Index, unclear: bool) -> Row:
     since, verdict = (wanted.since, wanted.verdict) if wanted else ("", "")
     number = wanted.number if wanted else None
     if index is None:
-        return Row(environment, model, number, since, verdict, None, None, "the server does not answer")
+        return Row(
+            environment, model, number, since, verdict, None, None, "the server does not answer; `slipway up` starts it"
+        )
     seen = index.get(model, {})
     served = tuple(sorted(n for n, (state, _) in seen.items() if state == "READY"))
+    if unclear:
+        stays = "release.env cannot be read, so what is served stays"
+        return Row(environment, model, None, since, verdict, served, None, stays)
     if number is None:
         return Row(environment, model, None, since, verdict, served, False, "nothing is released")
     if served == (number,):
         return Row(environment, model, number, since, verdict, served, True, "")
     state, why = seen.get(number, ("", ""))
-    reason = why or (
-        f"version {number} is {state}" if state and state != "READY" else f"version {number} is not loaded"
+    reason = (
+        f"{why}; `slipway up` tries it again"
+        if why
+        else (f"version {number} is {state}" if state and state != "READY" else f"version {number} is not loaded")
     )
     return Row(environment, model, number, since, verdict, served, False, reason)
 
@@ -145,6 +154,7 @@ def _kept(cache: Path, refs: str) -> Wish | None:
             tuple(wish["environments"]),
             tuple(Wanted(**each) for each in wish["wanted"]),
             tuple(Note(**each) for each in wish["notes"]),
+            tuple((environment, model) for environment, model in wish["unreadable"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

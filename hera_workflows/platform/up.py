@@ -11,13 +11,15 @@ from pathlib import Path
 
 from hera_workflows.platform import home as folder
 from hera_workflows.platform import processes
-from hera_workflows.platform.files import lock, write
+from hera_workflows.platform.files import write
+from hera_workflows.platform.leftovers import sweep
 from hera_workflows.platform.prometheus import ensure_prometheus, wait_for_prometheus
 from hera_workflows.platform.pushes import start_workflow, unfinished
 from hera_workflows.platform.reconcile import Reconciled, reconcile
 from hera_workflows.platform.servers import choose_ports, ensure_servers, stop_servers
 from hera_workflows.settings import HOME_NAME, Platform, read_platform
 from slipway.errors import Misconfigured
+from slipway.lock import locked
 
 __all__ = ["POINTS", "down", "find_project", "up"]
 
@@ -56,8 +58,9 @@ def up(
     home = (home or project / HOME_NAME).resolve()
     began = time.monotonic()
     folder.make_folder(home)
-    with lock(home / "up.lock", "slipway up or down", timeout=120):
+    with locked(home / "up.lock", "slipway up or down", wait=120):
         folder.create(home)
+        sweep()
         at("folder")
         if not folder.git(home / "env.git", "for-each-ref", f"refs/heads/{folder.BRANCH}"):
             environments = project / "envs"
@@ -96,11 +99,12 @@ def up(
 
 def down(home: Path, *, purge: bool = False) -> int:
     """Stop every process of the platform, running workflows included; returns how many. Data stays unless `purge`."""
-    with lock(home / "up.lock", "slipway up or down", timeout=120):
+    with locked(home / "up.lock", "slipway up or down", wait=120):
         write(home / folder.STOPPED, b"")
         count = processes.stop(home, "workflow")
         count += stop_servers(home)
         count += processes.stop(home)
+        sweep()
         if purge:
             shutil.rmtree(home)
     return count

@@ -6,7 +6,7 @@ from gitops.approvals import requests
 from gitops.environment_repo import Snapshot, read
 from gitops.git import Git
 from gitops.history import history
-from gitops.layout import evidence_path
+from gitops.layout import RELEASE_FILE, evidence_path
 from gitops.remote import opened
 from gitops.tree import list_files, read_blobs
 from hera_workflows.platform.status import Note, Wanted, Wish
@@ -32,7 +32,9 @@ def read_wish(env_repo: str) -> Wish:
         for (environment, model), version in sorted(releases.items())
         for verdict in [verdict_of(evidence.get((environment, model)), version)]
     )
-    return Wish(snapshot.commit, names, wanted, tuple(_notes(env_repo, snapshot)))
+    broken = (match for path in sorted(snapshot.broken) if (match := RELEASE_FILE.fullmatch(path)))
+    unreadable = tuple((match["environment"], match["model"]) for match in broken)
+    return Wish(snapshot.commit, names, wanted, tuple(_notes(env_repo, snapshot)), unreadable)
 
 
 def verdict_of(evidence: bytes | None, version: ModelVersion) -> str:
@@ -91,5 +93,6 @@ def _notes(env_repo: str, snapshot: Snapshot) -> list[Note]:
         command = f"slipway approve {request.environment} {request.version.name}"
         notes.append(Note(request.environment, f"{request.version} waits for approval: {command}"))
     for path, why in sorted(snapshot.broken.items()):
-        notes.append(Note(path.split("/")[1] if path.count("/") > 1 else "", f"{path} is broken: {why}"))
+        what = f"{path} is broken: {why.removeprefix(f'{path}: ')}"
+        notes.append(Note(path.split("/")[1] if path.count("/") > 1 else "", what))
     return notes

@@ -1,8 +1,10 @@
-"""Every block of docs/clients.md runs as it stands, against a real Triton, with nothing of slipway."""
+"""The digits and ner examples on a real Triton: every block of docs/clients.md as it stands, and `slipway try`.
+
+The blocks use nothing of slipway.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shutil
@@ -10,21 +12,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-from asked_toys import publish_toy, toys
 from example_yard import Yard
 
 from hera_workflows.learning.inference import open_session
 from triton_repo.control import TritonControl
-from triton_repo.runtime.text_pipeline import RESERVED, TextPipeline
 from triton_repo.server import RunningTriton, start_triton
 from triton_repo.serving import serve
 from triton_repo.store import open_store
@@ -39,23 +37,21 @@ IMAGE = np.array(json.loads(re.search(r'"data": (\[[^\]]*\])', PAGE)[1]), np.flo
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Yard:
-    """The digits example, trained for a moment, and a tagger of five words in place of ner."""
+    """The digits example, trained for a moment, and the ner example."""
     yard = Yard(tmp_path_factory.mktemp("clients"))
     yaml = yard.take("digits") / "model.yaml"
     few = re.sub(r"epochs: \d+", "epochs: 2", yaml.read_text())
     yaml.write_text(re.sub(r"^gates:.*?^(?=\w)", "", few, flags=re.MULTILINE | re.DOTALL))
-    yard.ship("digits")
+    yard.take("ner")
+    for model in ("digits", "ner"):
+        yard.ship(model)
     return yard
 
 
 @pytest.fixture(scope="module")
 def triton(yard: Yard) -> Iterator[RunningTriton]:
-    (names,) = [toy for toy in toys() if toy.name == "names"]
-    words = (*RESERVED, "Ada", "Keller", "Oslo")
-    ner = dataclasses.replace(names, name="ner", text=TextPipeline(words, names.classes or (), 4000))
-    places: Any = SimpleNamespace(store=yard.store, env_repo=yard.env_repo, signing_key=yard.key)
     store = open_store(yard.store)
-    wanted = [store.version("digits", 1), publish_toy(places, ner, yard.root / "toys")]
+    wanted = [store.version(model, 1) for model in ("digits", "ner")]
     repository = yard.root / "serving" / "models"
     server = start_triton(repository, repository.parent, secret=None)
     try:
@@ -113,9 +109,11 @@ def test_each_client_gets_the_entities(triton: RunningTriton, language: str, cod
     printed = run(triton, language, code)
     if language == "sh":
         (output,) = json.loads(printed)["outputs"]
-        assert [entity["text"] for entity in json.loads(output["data"][0])] == ["Ada Keller", "Oslo"]
+        found = [(entity["label"], entity["text"]) for entity in json.loads(output["data"][0])]
+        assert found == [("PER", "Ada Keller"), ("LOC", "Oslo"), ("LOC", "Lima")]
     else:
-        assert printed.splitlines() == ["PER Ada Keller 100.0%", "LOC Oslo 100.0%"]
+        lines = [re.sub(r" \d+\.\d%$", "", line) for line in printed.splitlines()]
+        assert lines == ["PER Ada Keller", "LOC Oslo", "LOC Lima"]
 
 
 def test_a_refused_request_says_why(triton: RunningTriton) -> None:
@@ -125,3 +123,30 @@ def test_a_refused_request_says_why(triton: RunningTriton) -> None:
 
 def test_no_block_imports_slipway() -> None:
     assert not [code for _, code in BLOCKS if re.search(r"\b(slipway|hera_workflows|triton_repo|gitops)\b", code)]
+
+
+def tried(triton: RunningTriton, yard: Yard, model: str, given: str | Path, protocol: str) -> list[str]:
+    """What `slipway try` prints, with the yard as the home of a platform whose staging is this server."""
+    ports = {f"{kind}_port": getattr(triton.ports, kind) for kind in ("http", "grpc", "metrics")}
+    content = {"home": str(yard.root), "prometheus_port": 9, "servers": [{"environment": "staging", **ports}]}
+    (yard.root / "platform.json").write_text(json.dumps(content))
+    command = [sys.executable, "-m", "hera_workflows", "--home", str(yard.root), "try", model, str(given)]
+    ended = subprocess.run([*command, "--protocol", protocol], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_try_names_the_digit_in_a_persons_picture(
+    triton: RunningTriton, yard: Yard, tmp_path: Path, protocol: str
+) -> None:
+    Image.fromarray((IMAGE[0, 0] * 255).round().astype(np.uint8)).save(tmp_path / "digit.png")
+    session = open_session(yard.root / "workspace" / "push-1" / "digits" / "train" / "model.onnx")
+    expected = session.run(None, {"input": IMAGE})[0][0].argmax()
+    assert tried(triton, yard, "digits", tmp_path / "digit.png", protocol)[0].startswith(f"{expected} (")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_try_marks_the_entities_in_a_persons_sentence(triton: RunningTriton, yard: Yard, protocol: str) -> None:
+    printed = tried(triton, yard, "ner", "Ada Keller flew from Oslo to Lima.", protocol)
+    assert printed[0] == "[Ada Keller PER] flew from [Oslo LOC] to [Lima LOC]."

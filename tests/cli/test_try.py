@@ -154,6 +154,12 @@ REFUSED = [
 ]
 
 
+def test_a_file_that_only_begins_like_an_archive_is_refused(platform: Platform, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(b"PK\x03\x04" + bytes(50))
+    told = Told(platform, "line", tmp_path / "x.npy")
+    assert (told.code, len(told.err.splitlines())) == (65, 1)
+
+
 @pytest.mark.parametrize(("arguments", "code", "message"), REFUSED)
 def test_what_does_not_fit_gets_one_line_that_says_what_does(
     platform: Platform, arguments: list[str], code: int, message: str

@@ -19,6 +19,8 @@ from hera_workflows.settings import Platform
 from slipway.errors import Rejected
 from triton_repo.store import open_store
 
+pytestmark = pytest.mark.slow
+
 MAIN = "refs/heads/main"
 YAML = """\
 name: toy
@@ -203,7 +205,6 @@ def test_the_name_of_a_workflow_is_the_same_for_the_same_push_and_new_for_anothe
     assert workflow_name(work.platform, Push(second, first, MAIN)) == f"push-{first[:10]}-4000000000" != name
 
 
-@pytest.mark.slow
 def test_a_workflow_that_down_interrupted_goes_on_with_the_next_up(work, wait_until, tmp_path):
     flag, home = tmp_path / "flag", work.platform.home
     work.model(flag)
@@ -265,7 +266,6 @@ def test_following_shows_what_comes_after_the_offset_and_ends_with_the_process(t
     assert b"".join(seen) == b"new"
 
 
-@pytest.mark.slow
 def test_two_pushes_of_one_model_at_once_end_with_the_newer_one_served(work, wait_until, tmp_path):
     flag = tmp_path / "flag"
     work.model(flag)

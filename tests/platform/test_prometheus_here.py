@@ -25,7 +25,7 @@ from hera_workflows.platform.prometheus import (
 )
 from hera_workflows.settings import Platform, Server
 from slipway.errors import Misconfigured
-from triton_repo.server import free_ports
+from triton_repo.ports import free_ports
 
 
 @pytest.fixture

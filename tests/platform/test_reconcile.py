@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -17,11 +19,15 @@ from gitops.environment_repo import read
 from hera_workflows.cli.platform import reconcile as reconcile_command
 from hera_workflows.platform.reconcile import reconcile
 from hera_workflows.platform.servers import running
+from hera_workflows.platform.status import load_wish
 from hera_workflows.platform.up import down, up
 from slipway.errors import Misconfigured, Rejected, TryAgain
 from slipway.operation import Operation
 from slipway.version import ModelVersion, render_release_env
 from triton_repo.serving import POINTS
+from triton_repo.signing import sign
+
+pytestmark = pytest.mark.slow
 
 KILLED = """
 import os, signal, sys
@@ -60,6 +66,38 @@ def test_a_version_that_does_not_load_leaves_the_old_one_and_the_pusher_reads_wh
     assert shop.served() == {"toy": [1]}
 
 
+def test_a_version_that_did_not_load_is_not_tried_again_by_the_release_of_another_model(shop):
+    bad = shop.publish(3.0, "bad", model=b"no graph at all")
+    shop.release(bad)
+    said = shop.commit(lambda clone: None, "Nothing that concerns a server")
+    assert "did not load" not in said
+    good = shop.publish(2.0, "good")
+    said = shop.commit(lambda clone: write_release(clone / shop.folder("good"), good))
+    assert f"{bad} did not load before (" in said
+    assert f"staging: {good.name} ready" in said
+
+
+def test_a_person_has_it_tried_again(shop):
+    bad = shop.publish(3.0, model=b"no graph at all")
+    shop.release(bad)
+    (done,) = reconcile(shop.platform, "staging")
+    assert [r.reason.startswith(f"{bad} does not load: ") for r in done.results if r.model == bad.name] == [True]
+
+
+def test_a_version_that_did_not_load_is_forgotten_once_another_is_released(shop):
+    bad = shop.publish(3.0, model=b"no graph at all")
+    shop.release(bad)
+    shop.release(shop.publish(2.0))
+    said = shop.edit(render_release_env(bad))
+    assert f"{bad} does not load: " in said
+    assert shop.served() == {"toy": [2]}
+
+
+def write_release(folder: Path, version: ModelVersion) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "release.env").write_text(render_release_env(version))
+
+
 def test_a_version_that_the_store_does_not_have_is_refused_and_the_old_one_stays(shop):
     version = shop.publish()
     shop.release(version)
@@ -72,6 +110,28 @@ def test_a_release_edited_into_nonsense_leaves_what_is_served(shop):
     said = shop.edit("VERSION=../../etc")
     assert f"{shop.folder()}/release.env is not followed" in said
     assert shop.served() == {"toy": [1]}
+
+
+def test_a_version_that_an_older_slipway_published_is_what_is_served_beside_nonsense(shop):
+    version = shop.publish()
+    folder = shop.store.local_path(version.name, version.number)
+    content = json.loads((folder / "manifest.json").read_bytes())
+    del content["spec"]["train"]["tolerations"]  # as before model.yaml had it
+    older = json.dumps(content).encode()
+    (folder / "manifest.json").write_bytes(older)
+    (folder / "manifest.sig").write_bytes(sign(older, shop.platform.signing_key))
+    shop.release(shop.store.version(version.name, version.number))
+    shop.edit("?")
+    (done,) = reconcile(shop.platform, "staging")
+    assert [result.state for result in done.results if result.model == version.name] == ["unchanged"]
+
+
+def test_the_place_of_nonsense_is_said_once(shop):
+    shop.release(shop.publish())
+    place = f"{shop.folder()}/release.env"
+    said = shop.edit("VERSION=../../etc")
+    (note,) = [note.text for note in load_wish(str(shop.platform.env_repo), None).notes if place in note.text]
+    assert (said.count(place), note.count(place)) == (1, 1)
 
 
 def test_nonsense_of_one_model_does_not_stop_another(shop):
@@ -127,7 +187,7 @@ def test_reconcile_that_was_killed_is_finished_by_the_next_one(shop, point):
 
 
 def test_an_environment_without_a_server_is_named(shop):
-    with pytest.raises(Misconfigured, match="environment canary has no server here"):
+    with pytest.raises(Misconfigured, match="environment canary has no server here; use one of staging, "):
         reconcile(shop.platform, "canary")
 
 

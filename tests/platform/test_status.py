@@ -15,7 +15,9 @@ from click.testing import CliRunner
 
 from hera_workflows.cli.status import render
 from hera_workflows.cli.status import status as status_command
+from hera_workflows.platform.servers import running
 from hera_workflows.platform.status import Note, Wanted, Wish, compare, load_wish, notes_now
+from hera_workflows.platform.up import up
 from slipway.errors import Misconfigured
 
 GOLDEN = Path(__file__).parent / "golden" / "status.txt"
@@ -59,6 +61,11 @@ def test_the_table_is_the_golden_one():
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
+def test_a_reason_in_git_does_not_write_to_the_terminal():
+    shown = render((), (Note("staging", "on hold: a\n\x1b[31mred"),), ("staging",))
+    assert shown.endswith("\nstaging: on hold: a??[31mred")
+
+
 def test_a_released_version_that_is_ready_agrees():
     assert row({"digits": {3: ("READY", "")}}, wanted("staging", "digits", 3)).agrees is True
 
@@ -74,7 +81,7 @@ def test_a_version_beside_the_released_one_is_drift():
 
 def test_triton_s_reason_is_shown_when_a_version_does_not_load():
     seen = row({"digits": {3: ("UNAVAILABLE", "bad graph")}}, wanted("staging", "digits", 3))
-    assert (seen.agrees, seen.reason) == (False, "bad graph")
+    assert (seen.agrees, seen.reason) == (False, "bad graph; `slipway up` tries it again")
 
 
 def test_a_model_that_is_served_without_a_release_is_drift():
@@ -82,8 +89,27 @@ def test_a_model_that_is_served_without_a_release_is_drift():
     assert (seen.version, seen.agrees, seen.reason) == (None, False, "nothing is released")
 
 
-def test_a_server_that_does_not_answer_leaves_agreement_unknown():
-    assert row(None, wanted("staging", "digits", 3)).agrees is None
+def test_a_server_that_does_not_answer_leaves_agreement_unknown_and_says_what_to_do():
+    seen = row(None, wanted("staging", "digits", 3))
+    assert (seen.agrees, seen.reason) == (None, "the server does not answer; `slipway up` starts it")
+
+
+def test_a_release_that_cannot_be_read_is_no_drift():
+    told = Wish(COMMIT, ("staging",), (), (), unreadable=(("staging", "digits"),))
+    (seen,) = compare(told, {"staging": {"digits": {3: ("READY", "")}}})
+    assert (seen.version, seen.served, seen.agrees) == (None, (3,), None)
+    assert "release.env cannot be read, so what is served stays" in render([seen], [], ["staging"])
+
+
+def test_of_two_servers_the_silent_one_is_named(living):
+    staging = running(living.home, "staging")
+    assert staging is not None
+    staging.stop(1)
+    try:
+        done = CliRunner().invoke(status_command, obj=living.home, catch_exceptions=False)
+        assert "staging: its Triton does not answer; `slipway up` starts it again" in done.stdout
+    finally:
+        up(living.home.parent)
 
 
 def test_a_freeze_is_noted_in_its_time_only():

@@ -104,6 +104,7 @@ def test_up_starts_what_was_killed_on_its_old_port(project):
     assert all_answer(again)
 
 
+@pytest.mark.slow
 def test_a_port_that_somebody_took_meanwhile_is_replaced(project):
     platform, _ = up(project)
     down(platform.home)
@@ -114,6 +115,7 @@ def test_a_port_that_somebody_took_meanwhile_is_replaced(project):
         assert all_answer(again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_up_that_was_killed_is_finished_by_the_next_one(project, point):
     killed_up(project, point)
@@ -122,6 +124,7 @@ def test_up_that_was_killed_is_finished_by_the_next_one(project, point):
     assert all_answer(platform)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["prometheus started", "servers live"])
 def test_down_after_a_killed_up_leaves_no_process(project, point):
     killed_up(project, point)
@@ -137,6 +140,7 @@ def test_reconcile_starts_a_server_that_was_killed(project):
     assert read_index(server.http_port, platform.secret_file.read_text()) == {}
 
 
+@pytest.mark.slow
 def test_two_platforms_run_side_by_side_and_one_goes_down_alone(project, living):
     platform, _ = up(project)
     used = [
@@ -181,6 +185,7 @@ def test_a_folder_that_cannot_be_written_is_named(project):
     (project / ".slipway").unlink()
 
 
+@pytest.mark.slow
 def test_servers_follow_the_list_of_environments(project, tmp_path):
     platform, _ = up(project)
     clone = tmp_path / "clone"
@@ -198,6 +203,7 @@ def test_servers_follow_the_list_of_environments(project, tmp_path):
     assert all_answer(again)
 
 
+@pytest.mark.slow
 def test_two_ups_at_once_start_everything_once(project):
     command = [sys.executable, "-m", "hera_workflows", "up", "--project", str(project)]
     both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]

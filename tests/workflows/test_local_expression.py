@@ -53,6 +53,15 @@ def test_an_expression_is_true_exactly_when_pythons_is(both: tuple[str, str]) ->
     assert evaluate(ours, NAMES) is eval(python)
 
 
+def test_contains_asks_for_a_part_of_a_text() -> None:
+    assert evaluate("x_y contains 'ex' && !(x_y contains 'Ex')", NAMES)
+
+
+def test_contains_asks_no_number() -> None:
+    with pytest.raises(Misconfigured, match="compares different kinds"):
+        evaluate("n contains '3'", NAMES)
+
+
 def test_and_binds_stronger_than_or() -> None:
     assert evaluate("true || true && false", {})
 

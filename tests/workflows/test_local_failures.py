@@ -63,6 +63,11 @@ def test_a_step_that_somebody_else_killed_counts_as_lost_and_is_tried_again(benc
     assert bench.run(manifest(step("a", die_once, retryStrategy=retry()))).nodes[0].attempts == 2
 
 
+def test_a_signal_without_a_name_fails_the_step_and_not_the_runner(bench: Bench) -> None:
+    result = bench.run(manifest(step("a", "import os; os.kill(os.getpid(), 40)")))
+    assert (result.status, result.nodes[0].message) == ("Failed", "killed by signal 40")
+
+
 def test_a_command_that_does_not_exist_is_an_error_that_names_it(bench: Bench) -> None:
     nothing = step("a")
     nothing["container"]["command"] = ["no-such-program"]
@@ -121,7 +126,8 @@ def test_a_step_that_ignores_term_is_killed_after_the_grace_period(bench: Bench)
 
 def test_a_deadline_may_come_from_an_input(bench: Bench) -> None:
     slow = step("a", HANG, activeDeadlineSeconds="{{workflow.parameters.limit}}")
-    assert "after 1 s" in bench.run(manifest(slow, parameters={"limit": "1"})).nodes[0].message
+    said = bench.run(manifest(slow, parameters={"limit": "1"})).nodes[0].message
+    assert said == "stopped after 1 s, its time limit (activeDeadlineSeconds); make it quicker, or raise that limit"
 
 
 def test_children_that_a_step_leaves_behind_are_ended_with_it(bench: Bench) -> None:

@@ -126,7 +126,20 @@ def test_a_name_that_leads_nowhere_is_refused_before_anything_runs(
     assert (message in str(caught.value), bench.events) == (True, [])
 
 
-@pytest.mark.parametrize("content", ["", "- 1", "a: [", "\0", "a: &a [*a, *a]", "!!python/object/apply:os.abort []"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "- 1",
+        "a: [",
+        "\0",
+        "a: &a [*a, *a]",
+        "!!python/object/apply:os.abort []",
+        "a: 2026-13-01",
+        "a: !!bool x",
+        "[" * 9000,
+    ],
+)
 def test_a_file_that_is_no_manifest_is_refused_in_one_line(bench: Bench, tmp_path: Path, content: str) -> None:
     from hera_workflows.local.runner import run
 
@@ -161,7 +174,7 @@ def test_what_is_not_enforced_is_declared() -> None:
     } <= DECLARED_NOT_ENFORCED.keys()
 
 
-@pytest.mark.parametrize("name", ["slipway-push", "slipway-promote", "slipway-gc"])
+@pytest.mark.parametrize("name", ["slipway-push", "slipway-promote", "slipway-gc", "slipway-catch-up"])
 def test_every_rendered_template_can_run_here(bench: Bench, name: str) -> None:
     from hera_workflows.local.check import check
     from hera_workflows.local.read import load

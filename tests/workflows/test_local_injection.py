@@ -69,6 +69,25 @@ def test_a_quote_in_a_value_does_not_leave_its_place_in_the_pod_patch(bench: Ben
     assert (result.exit_code, "is not a quantity" in result.nodes[0].message) == (78, True)
 
 
+def test_nodes_that_a_step_asks_for_are_not_used_here_and_a_notice_says_so(bench: Bench) -> None:
+    patch = '{"nodeSelector": {{workflow.parameters.nodes}}, "tolerations": {{workflow.parameters.taints}}}'
+    bench.run(
+        manifest(step("a", podSpecPatch=patch), parameters={"nodes": '{"gpu":"h200"}', "taints": "[]"}),
+    )
+    assert [event.text for event in bench.events if event.state == "notice"] == [
+        'node_selector {"gpu":"h200"}: not used, there is only this machine'
+    ]
+
+
+@pytest.mark.parametrize("value", ['{}, "hostNetwork": true', "{", "x"])
+def test_a_text_that_is_no_json_does_not_leave_its_place_in_the_pod_patch(bench: Bench, value: str) -> None:
+    document = manifest(
+        step("a", podSpecPatch='{"nodeSelector": {{workflow.parameters.nodes}}}'), parameters={"nodes": ""}
+    )
+    result = bench.run(document, given={"nodes": value})
+    assert (result.exit_code, "is not JSON" in result.nodes[0].message) == (78, True)
+
+
 def test_a_path_in_a_value_is_not_mapped_to_a_volume(bench: Bench) -> None:
     document = manifest(step("a", SHOW, "/workspace/x", "{{workflow.parameters.p}}"), parameters={"p": "/workspace/x"})
     bench.run(document)

@@ -13,6 +13,8 @@ from workflow_bench import Bench, dag, ledger, manifest, step, task
 
 from slipway.errors import Misconfigured, Rejected, TryAgain
 
+pytestmark = pytest.mark.slow
+
 CHAIN = manifest(dag("main", task("a"), task("b", "a")), ledger("a"), ledger("b"), ledger("bye"), onExit="bye")
 POINTS = ["a running", "a ok", "b running", "b ok", "onExit running", "onExit ok"]
 
@@ -133,7 +135,9 @@ def test_a_journal_that_cannot_be_written_ends_the_run_in_one_line_and_it_goes_o
     bench: Bench, size: int
 ) -> None:
     # The limit on a file's size is what a full disk looks like to the one file that grows.
-    words = [sys.executable, "-m", "hera_workflows", "run", str(bench.write(CHAIN, "run")), "--root", str(bench.root)]
+    # -B: under the limit Python would leave the first bytes of its own bytecode behind.
+    words = [sys.executable, "-B", "-m", "hera_workflows", "run", str(bench.write(CHAIN, "run"))]
+    words += ["--root", str(bench.root)]
     done = subprocess.run(
         ["prlimit", f"--fsize={size}", *words, "--name", "run", "--volume", f"workspace={bench.workspace}"],
         capture_output=True,

@@ -69,6 +69,22 @@ def test_the_outcome_names_the_step_that_failed_and_its_last_line() -> None:
     assert said.line == "push-1 Failed; digits/train: slipway: digits is refused: accuracy 0.91 < 0.95"
 
 
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [("train", "train.memory; raise it in model.yaml"), ("validate", "the values file gives this step; ")],
+)
+def test_a_step_that_was_killed_for_memory_says_what_to_raise(template: str, why: str) -> None:
+    killed = Failure(displayName="x(0)", message="main: OOMKilled (exit code 137)", templateName=template)
+    assert outcome("Failed", "push-1", [killed]).body.startswith(f"x(0): out of memory: used more than {why}")
+
+
+def test_a_step_that_says_itself_what_it_ran_out_of_is_quoted() -> None:
+    message = (
+        "main: OOMKilled (exit code 65): slipway [digits]: out of memory: used more than 512Mi; raise train.memory"
+    )
+    assert message in outcome("Failed", "push-1", [Failure(displayName="train(0)", message=message)]).line
+
+
 def test_a_success_is_one_line() -> None:
     assert outcome("Succeeded", "push-1", []).line == "push-1 Succeeded"
 
@@ -111,6 +127,28 @@ def test_a_message_reaches_the_service(inbox: Inbox) -> None:
         "push-1 Failed",
         "digits/train: slipway: digits is refused: accuracy 0.91 < 0.95",
     )
+
+
+def test_a_forge_that_cannot_be_told_keeps_no_message_from_people(inbox: Inbox) -> None:
+    with pytest.raises(Misconfigured, match="FORGE_TOKEN"):
+        call("--commit", "a" * 40, "--forge", "gitea", "--forge-url", "https://git.test", "--source-project", "o/n",
+             url=inbox.url)  # fmt: skip
+    assert len(inbox.messages) == 1
+
+
+def test_an_env_repo_that_is_away_keeps_no_message_from_people(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORGE_TOKEN", "t")
+    with pytest.raises(TryAgain, match=r"127\.0\.0\.1:9/env\.git does not answer"):
+        call("--commit", "a" * 40, "--forge", "gitea", "--forge-url", "https://git.test", "--source-project", "o/n",
+             "--env-repo", "http://127.0.0.1:9/env.git", url=inbox.url)  # fmt: skip
+    assert len(inbox.messages) == 1
+
+
+def test_people_who_cannot_be_told_keep_nothing_from_the_forge(inbox: Inbox) -> None:
+    inbox.answer = 500
+    with pytest.raises(TryAgain, match=r"the notification was not taken.*; FORGE_TOKEN"):
+        call("--commit", "a" * 40, "--forge", "gitea", "--forge-url", "https://git.test", "--source-project", "o/n",
+             url=inbox.url)  # fmt: skip
 
 
 def test_markup_in_a_message_stays_text(inbox: Inbox) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
+from hera_workflows.local.expression import evaluate
 from hera_workflows.templates.render import render
 from hera_workflows.templates.values import Values, read_values
 from slipway.errors import Misconfigured
 
 ROOT = Path(__file__).parents[2]
-MANIFESTS = {name: yaml.safe_load(text) for name, text in render(Values()).items()}
+MANIFESTS = {
+    path.removeprefix("workflows/"): yaml.safe_load(text)
+    for path, text in render(Values()).items()
+    if path.startswith("workflows/")
+}
 WORKFLOWS = {name: document for name, document in MANIFESTS.items() if document["kind"] == "WorkflowTemplate"}
 STEPS = [
     pytest.param(document["spec"], template, id=f"{name.removesuffix('.yaml')}-{template['name']}")
@@ -31,7 +38,7 @@ def template(workflow: str, name: str) -> dict[str, Any]:
 
 
 def test_deploy_is_what_render_writes() -> None:
-    present = {path.name: path.read_text() for path in (ROOT / "deploy" / "workflows").glob("*.yaml")}
+    present = {str(path.relative_to(ROOT / "deploy")): path.read_text() for path in (ROOT / "deploy").rglob("*.yaml")}
     assert present == render(Values()), "run `slipway render` and commit deploy/"
 
 
@@ -74,9 +81,15 @@ def test_the_champions_weights_are_fetched_only_where_training_starts_from_them(
     assert tasks["start"]["when"] == "'{{inputs.parameters.start}}' == 'champion'"
 
 
-def test_training_does_not_see_the_store() -> None:
-    mounts = {mount["name"] for mount in template("slipway-push", "train")["container"]["volumeMounts"]}
-    assert mounts == {"scratch", "workspace", "shm"}
+def test_training_sees_its_own_part_of_the_workspace_and_not_the_store() -> None:
+    mounts = template("slipway-push", "train")["container"]["volumeMounts"]
+    assert [(m["name"], m.get("subPath"), m.get("readOnly", False)) for m in mounts] == [
+        ("scratch", None, False),
+        ("shm", None, False),
+        ("workspace", "{{workflow.name}}/source", True),
+        ("workspace", "{{workflow.name}}/{{inputs.parameters.model}}", False),
+        ("workspace", "datasets/{{inputs.parameters.model}}", False),
+    ]
 
 
 def test_one_pipeline_a_model_runs_at_a_time() -> None:
@@ -86,8 +99,13 @@ def test_one_pipeline_a_model_runs_at_a_time() -> None:
 
 def test_training_takes_its_resources_and_time_from_the_change() -> None:
     train = template("slipway-push", "train")
-    patch = yaml.safe_load(train["podSpecPatch"])["containers"][0]["resources"]
-    assert (patch["limits"]["nvidia.com/gpu"], train["activeDeadlineSeconds"]) == (
+    patch = json.loads(re.sub(r"(?<=: )({{.*?}})", r'"\1"', train["podSpecPatch"]))
+    resources = patch["containers"][0]["resources"]
+    assert (patch["nodeSelector"], patch["tolerations"]) == (
+        "{{inputs.parameters.node-selector}}",
+        "{{inputs.parameters.tolerations}}",
+    )
+    assert (resources["limits"]["nvidia.com/gpu"], train["activeDeadlineSeconds"]) == (
         "{{inputs.parameters.gpus}}",
         "{{inputs.parameters.timeout-seconds}}",
     )
@@ -118,13 +136,47 @@ def test_a_step_runs_without_rights(spec: dict[str, Any], step: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(("spec", "step"), STEPS)
-def test_a_step_has_no_kubernetes_token(spec: dict[str, Any], step: dict[str, Any]) -> None:
-    assert (spec["automountServiceAccountToken"], "automountServiceAccountToken" in step) == (False, False)
+def test_only_promote_has_a_kubernetes_token(spec: dict[str, Any], step: dict[str, Any]) -> None:
+    granted = step.get("automountServiceAccountToken", spec["automountServiceAccountToken"])
+    assert granted == (step["name"] == "promote")
 
 
 @pytest.mark.parametrize(("spec", "step"), STEPS)
-def test_a_step_retries_75_and_lost_nodes_only(spec: dict[str, Any], step: dict[str, Any]) -> None:
-    assert step["retryStrategy"]["expression"] == "asInt(lastRetry.exitCode) == 75 || lastRetry.status == 'Error'"
+def test_only_what_edits_the_environment_repository_may_write_it(spec: dict[str, Any], step: dict[str, Any]) -> None:
+    mounts = {mount["name"] for mount in step["container"]["volumeMounts"]}
+    assert ("git-write" in mounts) == (step["name"] in ("bump", "retire", "promote"))
+
+
+@pytest.mark.parametrize("name", ["train", "publish"])
+def test_training_and_publishing_have_no_git_credential(name: str) -> None:
+    container = template("slipway-push", name)["container"]
+    names = {entry["name"] for entry in (*container["volumeMounts"], *container["env"])}
+    assert names.isdisjoint({"git-read", "git-write", "GIT_CREDENTIALS"})
+
+
+ENDINGS = [
+    ("75", "Failed", "main: Error (exit code 75): slipway: git does not answer", True),
+    ("-1", "Error", "pod deleted", True),
+    ("143", "Failed", "main: Error (exit code 143)", True),
+    ("137", "Failed", "main: Error (exit code 137)", True),
+    ("137", "Failed", "The node was low on resource: memory. Threshold quantity: 100Mi, available: 20Mi. ", True),
+    ("143", "Failed", "Pod was terminated in response to imminent node shutdown.", True),
+    ("137", "Failed", "main: OOMKilled (exit code 137)", False),
+    ("137", "Failed", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", False),
+    ("143", "Failed", "Pod was active on the node longer than the specified deadline", False),
+    ("65", "Failed", "main: Error (exit code 65): slipway [digits]: digits is refused", False),
+    ("78", "Failed", "main: Error (exit code 78): slipway: the key cannot be read", False),
+    ("1", "Failed", "main: Error (exit code 1)", False),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "message", "again"), ENDINGS)
+def test_a_step_that_was_taken_away_runs_again_and_one_that_ended_by_itself_only_if_it_asks(
+    code: str, status: str, message: str, again: bool
+) -> None:
+    last = {"lastRetry.exitCode": code, "lastRetry.status": status, "lastRetry.message": message}
+    (expression,) = {step["retryStrategy"]["expression"] for _, step in (case.values for case in STEPS)}
+    assert evaluate(expression, last) is again
 
 
 @pytest.mark.parametrize(("spec", "step"), STEPS)
@@ -152,13 +204,20 @@ def test_only_the_exit_handler_sees_the_notification_url(spec: dict[str, Any], s
 
 @pytest.mark.parametrize("name", sorted(WORKFLOWS))
 def test_a_workflow_reports_how_it_ended(name: str) -> None:
-    assert WORKFLOWS[name]["spec"]["onExit"] == "report-outcome"
+    spec = WORKFLOWS[name]["spec"]
+    assert "report-outcome" in (spec.get("onExit"), spec["entrypoint"])
 
 
-@pytest.mark.parametrize("name", ["slipway-promote", "slipway-gc"])
+@pytest.mark.parametrize("name", ["slipway-promote", "slipway-gc", "slipway-catch-up"])
 def test_a_scheduled_workflow_is_never_doubled(name: str) -> None:
     spec = MANIFESTS[f"{name}-schedule.yaml"]["spec"]
     assert (spec["concurrencyPolicy"], spec["workflowSpec"]) == ("Forbid", {"workflowTemplateRef": {"name": name}})
+
+
+def test_a_schedule_is_applied_when_the_template_that_it_starts_is_there() -> None:
+    top = yaml.safe_load(render(Values())["kustomization.yaml"])
+    schedules = [path for path in top["resources"] if path.endswith("-schedule.yaml")]
+    assert (top["sortOptions"], top["resources"][-len(schedules) :]) == ({"order": "fifo"}, schedules)
 
 
 def test_values_change_images_claims_and_addresses(tmp_path: Path) -> None:
@@ -166,7 +225,7 @@ def test_values_change_images_claims_and_addresses(tmp_path: Path) -> None:
     path.write_text(
         "images: {train: 'registry.example/train@sha256:00'}\nnamespace: ml\nenv_repo: https://example/env.git\n"
     )
-    text = render(read_values(path))["slipway-push.yaml"]
+    text = render(read_values(path))["workflows/slipway-push.yaml"]
     assert all(
         part in text for part in ("registry.example/train@sha256:00", "namespace: ml", "https://example/env.git")
     )
@@ -177,8 +236,19 @@ def test_values_change_images_claims_and_addresses(tmp_path: Path) -> None:
     [
         ("imags: {}", "imags: Extra inputs are not permitted"),
         ("namespace: '../x'", "namespace: String should match pattern"),
+        ("images: {light: 'registry.example:5000/light'}", "images.light: names no fixed image"),
+        ("images: {light: 'registry.example/light:latest'}", "images.light: .*names no fixed image"),
+        ("secrets: {webhook: ''}", "secrets.webhook: String should match pattern"),
+        ("store: /somewhere", "store: String should match pattern"),
+        ("store: gs://acme-models/slipway", "store: String should match pattern"),
+        ("light: {memory: 500m}", "light.memory: String should match pattern"),
+        ("schedules: {gc: 2026-13-01}", "'2026-13-01' is no timestamp .*; correct it there$"),
+        ("env_repo: https://slipway:secret@example.com/environments.git", "env_repo: String should match pattern"),
+        ("environments: [staging, slipway]", "slipway is there twice"),
+        ("event_bus: {kind: exotic}", "event_bus: .*has a url"),
+        ("network: {data: ['example.com']}", "network.data.0: String should match pattern"),
         ("schedules: {gc: hourly}", "schedules.gc: String should match pattern"),
-        ("[", "cannot be read"),
+        ("[", "values.yaml cannot be read: [^\n]*; correct it there$"),
     ],
 )
 def test_wrong_values_are_refused_with_their_place(tmp_path: Path, content: str, message: str) -> None:
@@ -186,3 +256,10 @@ def test_wrong_values_are_refused_with_their_place(tmp_path: Path, content: str,
     path.write_text(content)
     with pytest.raises(Misconfigured, match=message):
         read_values(path)
+
+
+def test_values_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(
+        Misconfigured, match=r"values\.yaml: No such file or directory; write the cluster's values there"
+    ):
+        read_values(tmp_path / "values.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -109,7 +110,7 @@ def test_a_field_that_is_not_honoured_is_one_line_and_78(bench: Bench) -> None:
 
 def test_an_unknown_template_is_one_line_that_names_the_known_ones(bench: Bench) -> None:
     done = slipway(bench, "run", "slipway-psh")
-    assert done.stderr.endswith("slipway-psh is neither a file nor one of slipway-gc, slipway-promote, slipway-push\n")
+    assert done.stderr.endswith("slipway-catch-up, slipway-dead-letter, slipway-gc, slipway-promote, slipway-push\n")
 
 
 def test_a_parameter_without_a_value_is_one_line(bench: Bench) -> None:
@@ -138,6 +139,16 @@ def test_logs_lists_the_runs(bench: Bench) -> None:
     assert [line.split()[:3] for line in lines] == [["RUN", "TEMPLATE", "STATUS"], ["one", "test", "Succeeded"]]
 
 
+def test_logs_lists_the_runs_for_programs(bench: Bench) -> None:
+    run(bench, manifest(step("a")), "--name", "one")
+    listed = json.loads(slipway(bench, "logs", "--root", "root", "--json").stdout)
+    assert [(r["run"], r["template"], r["status"]) for r in listed] == [("one", "test", "Succeeded")]
+
+
+def test_logs_lists_nothing_for_programs_as_an_empty_list(bench: Bench) -> None:
+    assert slipway(bench, "logs", "--root", "root", "--json").stdout == "[]\n"
+
+
 def test_logs_of_a_run_name_each_step(bench: Bench) -> None:
     run(bench, STORY, "--name", "one")
     assert slipway(bench, "logs", "one", "--root", "root").stdout == (
@@ -162,7 +173,24 @@ def test_logs_of_what_is_not_there_are_one_line_and_65(bench: Bench, words: tupl
 
 def test_render_writes_the_manifests_and_a_second_time_nothing(bench: Bench) -> None:
     first, second = slipway(bench, "render"), slipway(bench, "render")
-    assert (len(first.stdout.splitlines()), second.stdout) == (5, "")
+    written = list((bench.folder / "deploy").rglob("*.yaml"))
+    assert (len(first.stdout.splitlines()), second.stdout) == (len(written), "")
+
+
+def test_render_removes_a_manifest_that_is_no_longer_rendered_and_leaves_other_files_alone(bench: Bench) -> None:
+    slipway(bench, "render")
+    old, other = bench.folder / "deploy/events/old.yaml", bench.folder / "deploy/images/Containerfile"
+    other.parent.mkdir()
+    for path in (old, other):
+        path.write_text("x")
+    slipway(bench, "render")
+    assert (old.exists(), other.exists()) == (False, True)
+
+
+def test_a_values_file_without_digests_is_refused(bench: Bench) -> None:
+    (bench.folder / "values.yaml").write_text("images: {light: 'registry.example/light:1.0'}\n")
+    done = slipway(bench, "render", "--values", "values.yaml")
+    assert (done.returncode, "images.light has no digest" in done.stderr) == (78, True)
 
 
 def test_render_check_fails_when_a_manifest_differs(bench: Bench) -> None:

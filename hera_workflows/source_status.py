@@ -1,0 +1,110 @@
+"""What does the pushed commit's page say of each model, from its training to its workflow's end?
+
+What comes after that, the promoter says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gitops.forge import Forge, StatusState
+
+__all__ = ["TRAINING", "Ending", "Failed", "begin", "context", "endings", "finish", "hear", "is_ours"]
+
+TRAINING = "training"
+_PUSH = "slipway"  # the context of a push as a whole
+_PREFIX = "slipway/"
+# As a step leaves it for Kubernetes: which model it worked on, and what was wrong.
+_MODEL = re.compile(r"slipway \[([a-z0-9][a-z0-9_-]{0,62})\]: (.*)", re.DOTALL)
+_REFUSED = "(exit code 65)"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One step that failed."""
+
+    step: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is said of one model when its workflow ends."""
+
+    state: StatusState
+    text: str
+
+
+def context(model: str) -> str:
+    """The context of a model's status on a source commit."""
+    return f"{_PREFIX}{model}"
+
+
+def is_ours(context: str) -> bool:
+    """Whether a status is slipway's, which it only leaves on a commit whose push it heard of."""
+    return context == _PUSH or context.startswith(_PREFIX)
+
+
+def hear(forge: Forge, commit: str, changed: Sequence[str], deleted: Sequence[str], page: str) -> None:
+    """Say what follows from a push, even if it is nothing; raises what the forge raises."""
+    parts = [f"{verb} {', '.join(names)}" for verb, names in (("trains", changed), ("retires", deleted)) if names]
+    forge.status(commit, _PUSH, "success", "; ".join(parts) or "no model changed", page)
+
+
+def begin(forge: Forge, commit: str, models: Iterable[str], page: str) -> None:
+    """Say that these models are trained now; raises what the forge raises."""
+    for model in models:
+        forge.status(commit, context(model), "pending", TRAINING, page)
+
+
+def finish(
+    forge: Forge, commit: str, succeeded: bool, failed: Sequence[Failed], released: Mapping[str, str], page: str
+) -> None:
+    """Say how it ended for each model of which the commit still says that it is trained.
+
+    released: model -> environment, of those that this workflow released. Raises what the forge raises.
+    """
+    statuses = forge.statuses(commit)
+    training = [
+        name.removeprefix(_PREFIX)
+        for name, status in statuses.items()
+        if name.startswith(_PREFIX) and (status.state, status.description) == ("pending", TRAINING)
+    ]
+    if failed and not any(name.startswith(_PREFIX) for name in statuses):
+        # The push itself was refused, before anybody said which models it trains.
+        only = endings(["push"], succeeded, failed, {})["push"]
+        forge.status(commit, _PUSH, only.state, only.text, page)
+    for model, ending in endings(training, succeeded, failed, released).items():
+        forge.status(commit, context(model), ending.state, ending.text, page)
+
+
+def endings(
+    models: Collection[str], succeeded: bool, failed: Sequence[Failed], released: Mapping[str, str]
+) -> dict[str, Ending]:
+    """How the workflow ended for each of `models`.
+
+    A step that was killed says no model; it is said of every model of which nothing else is known.
+    """
+    named: dict[str, Ending] = {}
+    nameless: list[Ending] = []
+    for each in failed:
+        state: StatusState = "failure" if _REFUSED in each.message else "error"
+        if match := _MODEL.search(each.message):
+            named.setdefault(match[1], Ending(state, match[2]))
+        else:
+            nameless.append(Ending(state, f"{each.step}: {each.message}"))
+    found: dict[str, Ending] = {}
+    for model in models:
+        if model in released:
+            found[model] = Ending("pending", f"released to {released[model]}, not served there yet")
+        elif model in named:
+            found[model] = named[model]
+        elif succeeded:
+            found[model] = Ending("success", "nothing new to release")
+        else:
+            found[model] = nameless[0] if nameless else Ending("error", "the workflow ended before it was released")
+    return found

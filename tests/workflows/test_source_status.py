@@ -1,0 +1,37 @@
+"""What the pushed commit's page says of each model when its workflow ends."""
+
+from __future__ import annotations
+
+from hera_workflows.source_status import Ending, Failed, endings
+
+REFUSED = Failed("validate(0)", "main: Error (exit code 65): slipway [digits]: digits is refused: accuracy 0.91 < 0.95")
+KILLED = Failed("train(0)", "out of memory: used more than train.memory; raise it in model.yaml")
+BROKEN = Failed("publish(0)", "main: Error (exit code 78): slipway [digits]: the key cannot be read")
+
+
+def test_a_refused_model_says_why():
+    found = endings(["digits"], False, [REFUSED], {})
+    assert found == {"digits": Ending("failure", "digits is refused: accuracy 0.91 < 0.95")}
+
+
+def test_what_is_nobodys_verdict_is_an_error():
+    assert endings(["digits"], False, [BROKEN], {})["digits"].state == "error"
+
+
+def test_one_models_refusal_says_nothing_of_another():
+    found = endings(["digits", "line"], False, [REFUSED], {"line": "staging"})
+    assert found["line"] == Ending("pending", "released to staging, not served there yet")
+    assert found["digits"].state == "failure"
+
+
+def test_a_step_that_was_killed_is_said_of_the_model_of_which_nothing_else_is_known():
+    found = endings(["digits", "line"], False, [REFUSED, KILLED], {})
+    assert found["line"] == Ending("error", f"train(0): {KILLED.message}")
+
+
+def test_a_workflow_that_released_nothing_new_is_no_failure():
+    assert endings(["digits"], True, [], {}) == {"digits": Ending("success", "nothing new to release")}
+
+
+def test_a_workflow_that_was_stopped_leaves_nothing_pending():
+    assert endings(["digits"], False, [], {})["digits"].state == "error"
