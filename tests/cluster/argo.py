@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
-from slipway.errors import TryAgain
+from tests.cluster import kustomize
 from tests.cluster.images import reference
 from tests.cluster.kube import Kube
 from tests.cluster.place import ADDRESS
@@ -33,6 +31,20 @@ s3:
   accessKeySecret: {{name: artifacts, key: accessKey}}
   secretKeySecret: {{name: artifacts, key: secretKey}}
 """
+# Argo's own containers in a pod: without a security context namespaces that are restricted refuse them.
+_EXECUTOR = {
+    "name": "executor",
+    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+}
+# Of docs/install.md.
+_POLL = {"timeout.reconciliation": "60s", "timeout.reconciliation.jitter": "0s"}
 # Where the modules have their CRDs; those of Argo Events come with its install manifest.
 _DEFINITIONS = {
     "prometheus-operator": "example/prometheus-operator-crd",
@@ -60,12 +72,7 @@ def apply(place: Place) -> None:
     for product, path in _DEFINITIONS.items():
         _define(place, product, path)
     for name, settings in (("workflows", _workflows(place)), ("events", _events(place)), ("cd", _cd(place))):
-        folder = place.write(f"manifests/{name}/kustomization.yaml", settings).parent
-        command = [str(place.program("kustomize", "kustomize")), "build", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        if done.returncode:
-            raise TryAgain(f"kustomize build {folder} failed: {done.stderr[-800:]}")
-        kube.apply(done.stdout)
+        kube.apply(kustomize.build(place, name, settings))
 
 
 def _define(place: Place, product: str, path: str) -> None:
@@ -88,7 +95,7 @@ def wait_available(place: Place, seconds: int = 180) -> None:
     # Last, because the API server needs seconds after a CRD is there until it serves the kind.
     project = {"sourceRepos": ["*"], "destinations": [{"namespace": "*", "server": "*"}]}
     Kube(place).apply(
-        [_object("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})]
+        [kustomize.thing("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})]
     )
 
 
@@ -105,22 +112,22 @@ def _workflows(place: Place) -> dict[str, Any]:
     }
     return {
         "namespace": "argo",
-        "resources": [_relative(place, "argo-workflows", "manifests/cluster-install-no-crds")],
-        "images": [_image(f"quay.io/argoproj/{name}", image) for name in ("workflow-controller", "argocli")],
+        "resources": [kustomize.relative(place, "argo-workflows", "manifests/cluster-install-no-crds")],
+        "images": [kustomize.image(f"quay.io/argoproj/{name}", image) for name in ("workflow-controller", "argocli")],
         "patches": [
-            _container("Deployment", "workflow-controller", "workflow-controller", controller),
-            _container("Deployment", "argo-server", "argo-server", server),
-            _patch(
-                _object(
+            kustomize.container("Deployment", "workflow-controller", "workflow-controller", controller),
+            kustomize.container("Deployment", "argo-server", "argo-server", server),
+            kustomize.patch(
+                kustomize.thing(
                     "ConfigMap",
                     "workflow-controller-configmap",
                     data={
                         "artifactRepository": _ARTIFACTS,
-                        "executor": "resources: {requests: {cpu: 10m, memory: 32Mi}}\n",
+                        "executor": json.dumps(_EXECUTOR),
                     },
                 )
             ),
-            _node_port("argo-server", 32746),
+            kustomize.node_port("argo-server", 32746),
         ],
     }
 
@@ -130,9 +137,9 @@ def _events(place: Place) -> dict[str, Any]:
     settings = {"env": [{"name": "ARGO_EVENTS_IMAGE", "value": image}]}
     return {
         "namespace": "argo-events",
-        "resources": [_relative(place, "argo-events", "manifests/cluster-install")],
-        "images": [_image("quay.io/argoproj/argo-events", image)],
-        "patches": [_container("Deployment", "controller-manager", "controller-manager", settings)],
+        "resources": [kustomize.relative(place, "argo-events", "manifests/cluster-install")],
+        "images": [kustomize.image("quay.io/argoproj/argo-events", image)],
+        "patches": [kustomize.container("Deployment", "controller-manager", "controller-manager", settings)],
     }
 
 
@@ -143,56 +150,27 @@ def _cd(place: Place) -> dict[str, Any]:
     return {
         "namespace": "argocd",
         "resources": [
-            _relative(place, "argo-cd", "manifests/cluster-rbac"),
-            *(_relative(place, "argo-cd", f"manifests/base/{part}") for part in parts),
+            kustomize.relative(place, "argo-cd", "manifests/cluster-rbac"),
+            *(kustomize.relative(place, "argo-cd", f"manifests/base/{part}") for part in parts),
         ],
-        "images": [_image(name, image) for name in ("quay.io/argoproj/argocd", "public.ecr.aws/docker/library/redis")],
+        "images": [
+            kustomize.image(name, image) for name in ("quay.io/argoproj/argocd", "public.ecr.aws/docker/library/redis")
+        ],
         "patches": [
-            _container("Deployment", "argocd-redis", "redis", {"command": ["/usr/bin/redis-server"]}),
-            _container("Deployment", "argocd-repo-server", "argocd-repo-server", quick),
-            _container("Deployment", "argocd-server", "argocd-server", quick),
-            _container("StatefulSet", "argocd-application-controller", "argocd-application-controller", quick),
-            _patch(_object("ConfigMap", "argocd-cmd-params-cm", data={"server.insecure": "true"})),
-            _patch(
-                _object("Secret", "argocd-secret", stringData={"webhook.gogs.secret": remembered(place, "webhook")})
+            kustomize.container("Deployment", "argocd-redis", "redis", {"command": ["/usr/bin/redis-server"]}),
+            kustomize.container("Deployment", "argocd-repo-server", "argocd-repo-server", quick),
+            kustomize.container("Deployment", "argocd-server", "argocd-server", quick),
+            kustomize.container("StatefulSet", "argocd-application-controller", "argocd-application-controller", quick),
+            kustomize.patch(kustomize.thing("ConfigMap", "argocd-cmd-params-cm", data={"server.insecure": "true"})),
+            kustomize.patch(kustomize.thing("ConfigMap", "argocd-cm", data=_POLL)),
+            kustomize.patch(
+                kustomize.thing(
+                    "Secret", "argocd-secret", stringData={"webhook.gogs.secret": remembered(place, "webhook")}
+                )
             ),
-            _node_port("argocd-server", 32080),
+            kustomize.node_port("argocd-server", 32080),
         ],
     }
 
 
 _ANY = {"group": "*", "kind": "*"}
-_GROUPS = {"AppProject": "argoproj.io/v1alpha1", "Deployment": "apps/v1", "StatefulSet": "apps/v1"}
-
-
-def _object(kind: str, name: str, namespace: str = "", **fields: Any) -> dict[str, Any]:
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-    return {"apiVersion": _GROUPS.get(kind, "v1"), "kind": kind, "metadata": metadata, **fields}
-
-
-def _container(kind: str, name: str, container: str, fields: dict[str, Any]) -> dict[str, Any]:
-    template = {"spec": {"containers": [{"name": container, **fields}]}}
-    return _patch(_object(kind, name, spec={"template": template}))
-
-
-def _node_port(service: str, number: int) -> dict[str, Any]:
-    """By position: a merge finds a port only by all of its key, and drops the number without a word."""
-    steps = [
-        {"op": "add", "path": "/spec/type", "value": "NodePort"},
-        {"op": "add", "path": "/spec/ports/0/nodePort", "value": number},
-    ]
-    return {"target": {"kind": "Service", "name": service}, "patch": json.dumps(steps)}
-
-
-def _patch(value: dict[str, Any]) -> dict[str, Any]:
-    return {"patch": json.dumps(value)}
-
-
-def _image(name: str, reference: str) -> dict[str, str]:
-    new, digest = reference.split("@")
-    return {"name": name, "newName": new, "digest": digest}
-
-
-def _relative(place: Place, product: str, path: str) -> str:
-    """A path that kustomize takes: relative to the kustomization."""
-    return os.path.relpath(place.built[product].share(path), place.folder / "manifests/any")

@@ -6,6 +6,8 @@ import base64
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from slipway.errors import TryAgain
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,13 +19,17 @@ __all__ = ["commit", "finished", "until"]
 T = TypeVar("T")
 
 
-def until(answer: Callable[[], T | None], seconds: float, what: str) -> T:
-    """The first answer that is not None."""
-    end = time.monotonic() + seconds
-    while (found := answer()) is None:
-        assert time.monotonic() < end, f"{what}: not so after {seconds} s"
-        time.sleep(0.2)
-    return found
+def until(answer: Callable[[], T | None], seconds: float, what: str, *, every: float = 0.2) -> T:
+    """The first answer that is not None; asked again after so many seconds, also when nobody answered."""
+    end, trouble = time.monotonic() + seconds, ""
+    while True:
+        try:
+            if (found := answer()) is not None:
+                return found
+        except TryAgain as error:
+            trouble = f"; the last trouble: {error}"
+        assert time.monotonic() < end, f"{what}: not so after {seconds} s{trouble}"
+        time.sleep(every)
 
 
 def finished(kube: Kube, namespace: str, name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from tests.cluster import network, summary
 from tests.cluster.build import built
 from tests.cluster.forge import USERS, Forge, forge_as
+from tests.cluster.journey import Journey
 from tests.cluster.kube import Kube
 from tests.cluster.place import Place, default_folder
 from tests.cluster.products import PRODUCTS
@@ -47,6 +48,12 @@ def ada(place: Place) -> Forge:
 def grace(place: Place) -> Forge:
     """Who approves."""
     return forge_as(place, USERS[1])
+
+
+@pytest.fixture(scope="module")
+def journey(place: Place, kube: Kube, ada: Forge, grace: Forge, tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    """The team at work, with checkouts of its own."""
+    return Journey(place, kube, ada, grace, tmp_path_factory.mktemp("checkouts"))
 
 
 @pytest.fixture

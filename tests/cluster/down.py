@@ -70,7 +70,8 @@ def remove(folder: Path, say: Callable[[str], None]) -> None:
 
 def leftovers(folder: Path) -> list[str]:
     """Everything of the cluster that is on this machine, one line each; empty if it is down."""
-    found = [f"process {pid}" for pid in (*network.processes(), *_pod_processes())]
+    # A process is in a group of each of the hierarchies.
+    found = [f"process {pid}" for pid in sorted({*network.processes(), *_pod_processes()})]
     found += [f"mount {path}" for path in _mounts(folder)]
     found += [f"cgroup {path}" for path in _groups()]
     found += [f"network namespace {path}" for path in Path("/run/netns").glob("cni-*")]

@@ -19,7 +19,7 @@ from tests.cluster.services import answers
 if TYPE_CHECKING:
     from tests.cluster.place import Place
 
-__all__ = ["ORGANIZATION", "URL", "USERS", "Forge", "up"]
+__all__ = ["ADMIN", "ORGANIZATION", "URL", "USERS", "Forge", "administrator", "forge_as", "up"]
 
 URL = f"http://{ADDRESS}:3000"
 ADMIN = "forge-admin"
@@ -117,6 +117,10 @@ def forge_as(place: Place, user: str) -> Forge:
     return Forge(user, remembered(place, f"forge/{user}"))
 
 
+def administrator(place: Place) -> Forge:
+    return forge_as(place, ADMIN)
+
+
 def up(place: Place) -> None:
     """Start the forge, with its admin, users and organization. Raises TryAgain."""
     folder = place.path("gitea", "app.ini").parent
@@ -133,7 +137,7 @@ def up(place: Place) -> None:
     program = [str(place.program("gitea", "gitea")), "web", f"--config={settings}"]
     start(place, Program("gitea", program, {"USER": "root"}, files=(settings,)))
     wait_until(place, "the forge answers", lambda: answers(f"{URL}/api/healthz"), 60, log="gitea")
-    admin = forge_as(place, ADMIN)
+    admin = administrator(place)
     if f" {ADMIN} " not in _gitea(place, "admin", "user", "list", f"--config={settings}"):
         words = [f"--username={ADMIN}", f"--password={admin.password}", f"--email={ADMIN}@forge.test"]
         create = ["admin", "user", "create", "--admin", "--must-change-password=false", f"--config={settings}"]

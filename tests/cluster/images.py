@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway.errors import TryAgain
+from tests.cluster import registry
 from tests.cluster.build import cache_folder
-from tests.cluster.place import RUN
-from tests.cluster.registry import HOST, URL, digest_of
+from tests.cluster.buildah import buildah, has, push, run
+from tests.cluster.registry import URL, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +20,11 @@ if TYPE_CHECKING:
     from tests.cluster.build import Built
     from tests.cluster.place import Place
 
-__all__ = ["PUBLISHED", "Image", "ensure_root", "publish", "publish_all", "reference", "restore"]
+__all__ = ["BASE", "PUBLISHED", "Image", "all_tags", "build_base", "publish", "publish_all", "reference", "root_folder"]
 
-PUBLISHED = ("base", "pause", "argo-workflows", "argo-events", "argo-cd")
+PUBLISHED = ("base", "pause", "argo-workflows", "argo-events", "argo-cd", "keda")
+
+BASE = "localhost/slipway/base:latest"  # as buildah has it here
 
 _SUITE = "bookworm"
 # Python and git for slipway's own steps, libpython for Triton's stub, the rest for Argo CD.
@@ -60,7 +61,7 @@ def _images(built: Mapping[str, Built]) -> list[Image]:
     }
     return [
         Image("pause", {"/pause": built["pause"].program("pause")}, base="", user="65535:65535", entrypoint=["/pause"]),
-        Image("base", {"/": _root()}, base=""),
+        Image("base", {"/": root_folder()}, base=""),
         Image(
             "argo-workflows",
             {f"/bin/{name}": workflows.program(name) for name in workflows.product.programs},
@@ -79,17 +80,38 @@ def _images(built: Mapping[str, Built]) -> list[Image]:
             user="999",
             entrypoint=["/usr/bin/tini", "--"],
         ),
+        Image("keda", {f"/{name}": built["keda"].program(name) for name in built["keda"].product.programs}),
     ]
 
 
-def ensure_root(built: Mapping[str, Built], say: Callable[[str], None]) -> None:
-    """Bring up the base image's file system, if it will be needed; needs the Debian mirror. Raises TryAgain."""
-    if _stored(built).is_dir() or _root().is_dir():
+def all_tags(place: Place) -> dict[str, set[str]]:
+    """By repository of the registry, the tags that are of use."""
+    return {image.name: {image.tag} for image in _images(place.built)}
+
+
+def root_folder() -> Path:
+    """The base image's file system, named by what it is made of."""
+    recipe = hashlib.sha256(repr((_SUITE, _PACKAGES, _USERS)).encode()).hexdigest()[:12]
+    return cache_folder() / f"debian-{recipe}"
+
+
+def build_base(place: Place, say: Callable[[str], None]) -> None:
+    """Make the base image on this machine, if it is not there; may need the Debian mirror. Raises TryAgain."""
+    if has(place, BASE):
         return
-    say(f"install a Debian {_SUITE} for the base image")
-    draft = _root().with_name(f".{_root().name}")
+    if not root_folder().is_dir():
+        say(f"install a Debian {_SUITE} for the base image")
+        _debootstrap(root_folder())
+    container = buildah(place, "from", "scratch").strip()
+    buildah(place, "copy", "--quiet", container, str(root_folder()), "/")
+    buildah(place, "config", "--user=1000:1000", "--cmd=", container)
+    buildah(place, "commit", "--quiet", "--rm", "--disable-compression", container, BASE)
+
+
+def _debootstrap(folder: Path) -> None:
+    draft = folder.with_name(f".{folder.name}")
     shutil.rmtree(draft, ignore_errors=True)
-    _run(["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, str(draft)], seconds=900)
+    run(["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", _SUITE, str(draft)], seconds=900)
     for unused in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "dev"):
         shutil.rmtree(draft / unused, ignore_errors=True)
         (draft / unused).mkdir()
@@ -97,46 +119,39 @@ def ensure_root(built: Mapping[str, Built], say: Callable[[str], None]) -> None:
         for name, number in _USERS.items():
             users.write(f"{name}:x:{number}:{number}::/tmp:/usr/sbin/nologin\n")
             groups.write(f"{name}:x:{number}:\n")
-    draft.rename(_root())
+    draft.rename(folder)
 
 
-def restore(place: Place) -> None:
-    """Put the images of an earlier build where the registry, not yet started, will find them."""
-    if not place.path("registry").exists() and _stored(place.built).is_dir():
-        _run(["cp", "-a", "--reflink=auto", str(_stored(place.built)), f"{place.folder}/registry.new"])
-        place.path("registry.new").rename(place.path("registry"))
+def build(place: Place, say: Callable[[str], None]) -> None:
+    """Make what publishing needs and the network forbids: the base image, if some image is missing."""
+    if any(not registry.holds(image.name, image.tag) for image in _images(place.built)):
+        build_base(place, say)
 
 
 def publish_all(place: Place, say: Callable[[str], None]) -> None:
-    """Build and push the images that the registry lacks, and keep them in the cache."""
-    wanted = _images(place.built)
-    missing = [image for image in wanted if digest_of(image.name, image.tag) is None]
-    for image in missing:
-        say(f"image {image.name}")
-        publish(place, image)
-    if not missing and _stored(place.built).is_dir():
-        return
-    work = _stored(place.built).with_name(".images")
-    shutil.rmtree(work, ignore_errors=True)
-    _run(["cp", "-a", "--reflink=auto", str(place.path("registry")), str(work)])
-    for older in cache_folder().glob("images-*"):
-        shutil.rmtree(older)
-    work.rename(_stored(place.built))
-    shutil.rmtree(_buildah_root(place), ignore_errors=True)
+    """Build and push the images that the registry lacks."""
+    for image in _images(place.built):
+        if digest_of(image.name, image.tag) is None:
+            say(f"image {image.name}")
+            publish(place, image)
 
 
 def publish(place: Place, image: Image) -> str:
     """Build one image over one of the cluster's own and push it; its reference by digest."""
-    bases = {one.name: f"{URL}/{one.name}:{one.tag}" for one in _images(place.built)}
-    source = bases[image.base] if image.base else "scratch"
-    container = _buildah(place, "from", "--tls-verify=false", source).strip()
+    if image.name == "base":
+        push(place, BASE, image.name, image.tag)
+        return registry.reference(image.name, image.tag)
+    bases = {one.name: f"{URL}/{one.name}:{one.tag}" for one in _images(place.built)} | {"base": BASE, "": "scratch"}
+    container = buildah(
+        place, "from", "--pull-never" if image.base == "base" else "--pull", "--tls-verify=false", bases[image.base]
+    ).strip()
     name = f"{URL}/{image.name}:{image.tag}"
     try:
         stage = place.path("stage")
         shutil.rmtree(stage, ignore_errors=True)
         for target, path in image.files.items():
             if path.is_dir():
-                _buildah(place, "copy", "--quiet", container, str(path), target)
+                buildah(place, "copy", "--quiet", container, str(path), target)
             else:
                 inside = stage / target.lstrip("/")
                 inside.parent.mkdir(parents=True, exist_ok=True)
@@ -147,50 +162,17 @@ def publish(place: Place, image: Image) -> str:
             inside.parent.mkdir(parents=True, exist_ok=True)
             inside.symlink_to(original)
         if stage.is_dir():
-            _buildah(place, "copy", "--quiet", container, str(stage), "/")
+            buildah(place, "copy", "--quiet", container, str(stage), "/")
             shutil.rmtree(stage)
         settings = [f"--user={image.user}", f"--entrypoint={json.dumps(list(image.entrypoint))}", "--cmd="]
-        _buildah(place, "config", *settings, container)
-        _buildah(place, "commit", "--quiet", "--disable-compression", container, name)
-        _buildah(place, "push", "--quiet", "--tls-verify=false", "--disable-compression", name)
+        buildah(place, "config", *settings, container)
+        buildah(place, "commit", "--quiet", "--disable-compression", container, name)
     finally:
-        _buildah(place, "rm", container)
-    return _by_digest(image)
+        buildah(place, "rm", container)
+    push(place, name, image.name, image.tag)
+    return registry.reference(image.name, image.tag)
 
 
 def reference(place: Place, name: str) -> str:
     """One of the cluster's own images by digest, as a pod names it. Raises TryAgain if the registry lacks it."""
-    return _by_digest(next(image for image in _images(place.built) if image.name == name))
-
-
-def _by_digest(image: Image) -> str:
-    digest = digest_of(image.name, image.tag)
-    if digest is None:
-        raise TryAgain(f"the registry has no image {image.name}:{image.tag}; run `make cluster` again")
-    return f"{HOST}/{image.name}@{digest}"
-
-
-def _stored(built: Mapping[str, Built]) -> Path:
-    recipe = repr([(image.name, image.tag) for image in _images(built)])
-    return cache_folder() / f"images-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
-
-
-def _root() -> Path:
-    recipe = hashlib.sha256(repr((_SUITE, _PACKAGES, _USERS)).encode()).hexdigest()[:12]
-    return cache_folder() / f"debian-{recipe}"
-
-
-def _buildah_root(place: Place) -> Path:
-    return place.folder / "buildah"
-
-
-def _buildah(place: Place, *arguments: str) -> str:
-    storage = [f"--root={_buildah_root(place)}", f"--runroot={RUN}/buildah", "--storage-driver=overlay"]
-    return _run(["nice", "-n", "19", "buildah", *storage, *arguments], seconds=900)
-
-
-def _run(arguments: Sequence[str], *, seconds: float = 300) -> str:
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=seconds)
-    if done.returncode:
-        raise TryAgain(f"{' '.join(arguments[:12])} failed: {(done.stderr + done.stdout).strip()[-1500:]}")
-    return done.stdout
+    return registry.reference(name, next(image for image in _images(place.built) if image.name == name).tag)

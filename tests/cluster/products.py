@@ -35,6 +35,7 @@ class Product:
 _WORKFLOWS = "github.com/argoproj/argo-workflows/v4"
 _EVENTS = "github.com/argoproj/argo-events"
 _CD = "github.com/argoproj/argo-cd/v3"
+_KEDA = "github.com/kedacore/keda/v2"
 _COMPONENT = "k8s.io/component-base/version"
 _SIGNALS = "workflow/executor/osspecific"
 
@@ -120,5 +121,12 @@ PRODUCTS: tuple[Product, ...] = (
         share=("templates", "options", "public"),
         tags=("sqlite", "sqlite_unlock_notify"),
         cgo=True,
+    ),
+    Product(
+        "keda",
+        _KEDA,
+        {"keda": f"{_KEDA}/cmd/operator", "keda-adapter": f"{_KEDA}/cmd/adapter"},
+        versions={f"{_KEDA}/version.Version": "{number}"},
+        share=("config",),
     ),
 )

@@ -2,45 +2,97 @@
 
 from __future__ import annotations
 
+import shutil
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.errors import TryAgain
+from tests.cluster.build import cache_folder
+from tests.cluster.buildah import run
 from tests.cluster.place import ADDRESS
-from tests.cluster.programs import Program, start, wait_until
+from tests.cluster.programs import Program, pids, start, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.cluster.place import Place
 
-__all__ = ["HOST", "URL", "digest_of", "start_registry"]
+__all__ = ["HOST", "MANIFESTS", "URL", "digest_of", "holds", "reference", "start_registry"]
 
 HOST = "registry.slipway.test"  # the name in image references; no such host exists
 URL = f"{ADDRESS}:5000"
-_MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 
-def start_registry(place: Place) -> None:
-    """Run the registry and tell containerd that it is where HOST's images are."""
+def start_registry(place: Place, wanted: Mapping[str, set[str]]) -> None:
+    """Run the registry and tell containerd that it is where HOST's images are.
+
+    wanted: by repository, the tags that are of use; unless the registry is up, what else an earlier run left goes.
+    """
     settings = place.write(
         "registry.json",
         {
             "version": "0.1",
             "log": {"level": "warn", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(place.path("registry"))}, "delete": {"enabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(_storage())}, "delete": {"enabled": True}},
             "http": {"addr": URL},
         },
     )
     host = f'server = "http://{URL}"\n\n[host."http://{URL}"]\n  capabilities = ["pull", "resolve"]\n'
     place.write(f"registry-hosts/{HOST}/hosts.toml", host)
-    program = [str(place.program("registry", "registry")), "serve", str(settings)]
+    registry = str(place.program("registry", "registry"))
+    if not pids("registry") and _untag(wanted):
+        run([registry, "garbage-collect", "--delete-untagged", "--quiet", str(settings)], seconds=600)
+    program = [registry, "serve", str(settings)]
     start(place, Program("registry", program, {"OTEL_TRACES_EXPORTER": "none"}, files=(settings,)))
     wait_until(place, "the registry answers", _answers, 20, log="registry")
+
+
+def holds(name: str, tag: str) -> bool:
+    """Whether the image is there, known also while the registry is not running."""
+    return (_tags(name) / tag / "current/link").is_file()
+
+
+def reference(name: str, tag: str) -> str:
+    """The image by digest, as a pod names it. Raises TryAgain if it is not there."""
+    digest = digest_of(name, tag)
+    if digest is None:
+        raise TryAgain(f"the registry has no image {name}:{tag}; run `make cluster` again")
+    return f"{HOST}/{name}@{digest}"
+
+
+def _storage() -> Path:
+    """In the cache, since an image takes minutes to build and a cluster lives for an hour."""
+    return cache_folder() / "registry"
+
+
+def _repositories() -> Path:
+    return _storage() / "docker/registry/v2/repositories"
+
+
+def _tags(name: str) -> Path:
+    return _repositories() / name / "_manifests/tags"
+
+
+def _untag(wanted: Mapping[str, set[str]]) -> bool:
+    """Remove superseded tags; whether there were any."""
+    folders = [folder for folder in _repositories().rglob("_manifests/tags/*") if folder.is_dir()]
+    superseded = [
+        folder
+        for folder in folders
+        if folder.name not in wanted.get(str(folder.parents[2].relative_to(_repositories())), set())
+    ]
+    for folder in superseded:
+        shutil.rmtree(folder)
+    return bool(superseded)
 
 
 def digest_of(name: str, tag: str) -> str | None:
     """The digest under which the registry has the image; None if it does not."""
     request = urllib.request.Request(
-        f"http://{URL}/v2/{name}/manifests/{tag}", method="HEAD", headers={"Accept": _MANIFESTS}
+        f"http://{URL}/v2/{name}/manifests/{tag}", method="HEAD", headers={"Accept": MANIFESTS}
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:

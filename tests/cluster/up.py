@@ -12,9 +12,12 @@ from tests.cluster import (
     debian,
     forge,
     images,
+    install,
+    keda,
     network,
     node,
     offers,
+    own_images,
     pki,
     registry,
     services,
@@ -41,16 +44,18 @@ def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = Place(folder, build_all(say))
         debian.install(say)
-        images.ensure_root(place.built, say)
+        images.build(place, say)
+        own_images.build(place, say)
         network.create()
         # From here on nothing outside the machine can be reached, a proxy neither.
         network.enter()
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
             del os.environ[name]
         pki.issue_all(place)
-        images.restore(place)
-        registry.start_registry(place)
+        registry.start_registry(place, images.all_tags(place) | own_images.all_tags())
         images.publish_all(place, say)
+        own_images.publish(place, say)
+        install.render(place)
         say("start the control plane, S3, the event bus and Prometheus")
         control_plane.up(place)
         services.up(place)
@@ -58,10 +63,15 @@ def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         node.start_node(place, images.reference(place, "pause"))
         node.wait_ready(place)
         offers.offer(place)
-        say("the node is Ready; install Argo Workflows, Events and CD")
+        say("the node is Ready; install Argo Workflows, Events and CD, and KEDA")
         argo.apply(place)
+        keda.apply(place)
         say("start the forge")
         forge.up(place)
         say("wait for the controllers")
         argo.wait_available(place)
+        keda.wait_available(place)
+        say("install slipway")
+        install.up(place)
+        install.wait(place)
         return summary.write(place)

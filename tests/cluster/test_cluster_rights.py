@@ -1,0 +1,265 @@
+"""What is refused to each step's pod, asked from inside the pod: its account, volumes and Secrets, another program.
+
+The pods are those of the installed WorkflowTemplates, but for the command, and for retries and outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cluster import attempts, buckets, team
+from tests.cluster.asking import until
+from tests.cluster.forge import administrator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cluster.kube import Kube
+    from tests.cluster.place import Place
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+MODEL = "attempted"
+# In this order: plan makes the folders of the run, gc removes them.
+STEPS = {
+    "slipway-push": ["plan", "start", "train", "validate", "publish", "bump", "retire", "report-outcome"],
+    "slipway-promote": ["promote"],
+    "slipway-gc": ["gc"],
+    "slipway-catch-up": ["catch-up"],
+}
+EVERY = [step for steps in STEPS.values() for step in steps]
+STORE_READERS = {"start", "validate", "bump", "promote"}
+STORE_WRITERS = {"publish", "gc"}
+GIT_READERS = {"plan", "start", "validate", "gc", "catch-up", "report-outcome"}
+GIT_WRITERS = {"bump", "retire", "promote"}
+FORGE = {"plan", "report-outcome", "promote", "catch-up"}
+Seen = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def seen(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Seen]:
+    """What each attempt met, by step; a pod that did not say it is an error of every test."""
+    store = _administrator(about)
+    for key in (f"attempts/{step}" for step in EVERY):
+        store.put_object(Bucket=buckets.MODELS, Key=key, Body=b"there before")
+    name = f"rights-{uuid.uuid4().hex[:8]}"
+    found: Seen = {}
+    for template, steps in STEPS.items():
+        _submit(kube, about, name, template, steps)
+        for step in steps:
+            found[step] = _said(kube, name, step)
+        kube.run("delete", "workflow", name, "--namespace=slipway", "--wait=true", seconds=90)
+    yield found
+    for key in (f"attempts/{step}{kind}" for step in EVERY for kind in ("", "-new")):
+        store.delete_object(Bucket=buckets.MODELS, Key=key)
+    # Who may push has pushed.
+    for step in EVERY:
+        where = f"/repos/{team.ENVIRONMENTS}/branches/attempt-{step}"
+        administrator(place).call("DELETE", where, accept=(404,))
+
+
+def _submit(kube: Kube, about: dict[str, Any], name: str, template: str, steps: list[str]) -> None:
+    installed = kube.get("workflowtemplate", template, "--namespace=slipway") or {}
+    spec = installed["spec"]
+    needs = {"data": "none", "gpus": "0", "cpu": "50m", "memory": "256Mi", "ephemeral-storage": "256Mi"}
+    needs |= {"node-selector": "{}", "tolerations": "[]"}
+    values = {"model": MODEL, "commit": "0" * 40, "number": "1", "digest": "none", "timeout-seconds": "300", **needs}
+    given = {"run": name, "model": MODEL, "forge": team.URL, "s3": about["s3"]["endpoint"], "bucket": buckets.MODELS}
+    program = Path(attempts.__file__).read_text()
+    templates = []
+    for one in spec["templates"]:
+        if one["name"] not in steps:
+            continue
+        asked = json.dumps(
+            {**given, "step": one["name"], "prepare": one["name"] == "plan", "tidy": one["name"] == "gc"}
+        )
+        container = {**one["container"], "command": ["python", "-c", program, asked], "args": []}
+        dropped = ("retryStrategy", "outputs", "synchronization", "activeDeadlineSeconds")
+        kept = {key: value for key, value in one.items() if key not in dropped}
+        templates.append({**kept, "container": container})
+    tasks = [
+        [
+            {
+                "name": one["name"],
+                "template": one["name"],
+                "arguments": {
+                    "parameters": [
+                        {"name": parameter["name"], "value": values[parameter["name"]]}
+                        for parameter in one.get("inputs", {}).get("parameters", [])
+                    ]
+                },
+            }
+        ]
+        for one in sorted(templates, key=lambda one: steps.index(one["name"]))
+    ]
+    dropped = ("onExit", "podGC", "entrypoint", "templates", "arguments", "archiveLogs")
+    kept = {key: value for key, value in spec.items() if key not in dropped}
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name, "namespace": "slipway"},
+        "spec": {**kept, "entrypoint": "attempts", "templates": [{"name": "attempts", "steps": tasks}, *templates]},
+    }
+    kube.run("create", "-f", "-", text=json.dumps(workflow))
+
+
+def _said(kube: Kube, workflow: str, step: str) -> dict[str, Any]:
+    where = [f"--selector=workflows.argoproj.io/workflow={workflow},slipway/step={step}", "--namespace=slipway"]
+
+    def log() -> str | None:
+        pods = (kube.get("pods", *where) or {}).get("items", [])
+        ended = [pod for pod in pods if pod["status"].get("phase") in {"Succeeded", "Failed"}]
+        return kube.run("logs", ended[0]["metadata"]["name"], "-c=main", "--namespace=slipway") if ended else None
+
+    text = until(log, 240, f"the pod of {step} has ended")
+    lines = [line.removeprefix("ATTEMPTS ") for line in text.splitlines() if line.startswith("ATTEMPTS ")]
+    assert len(lines) == 1, f"the pod of {step} made no attempts: {text[-1500:]}"
+    result: dict[str, Any] = json.loads(lines[0])
+    return result
+
+
+def _administrator(about: dict[str, Any]) -> Any:
+    from botocore.session import get_session
+
+    keys = {"aws_access_key_id": about["s3"]["access_key"], "aws_secret_access_key": about["s3"]["secret_key"]}
+    return get_session().create_client("s3", endpoint_url=about["s3"]["endpoint"], region_name="us-east-1", **keys)
+
+
+def others(*but: set[str]) -> list[str]:
+    return [step for step in EVERY if step not in set().union(*but)]
+
+
+@pytest.mark.parametrize("step", EVERY)
+def test_a_step_is_an_ordinary_user_without_capabilities(seen: Seen, step: str) -> None:
+    none = "0" * 16
+    assert (seen[step]["user"], seen[step]["capabilities"]) == ("1000", f"{none} {none} {none}")
+
+
+@pytest.mark.parametrize("step", EVERY)
+def test_a_step_cannot_become_root(seen: Seen, step: str) -> None:
+    assert (seen[step]["become root"], seen[step]["no new privileges, seccomp"]) == ("EPERM", "1 2")
+
+
+@pytest.mark.parametrize("step", EVERY)
+@pytest.mark.parametrize("attempt", ["write the root", "write slipway's code"])
+def test_a_step_cannot_change_its_image(seen: Seen, attempt: str, step: str) -> None:
+    assert seen[step][attempt] == "EROFS"
+
+
+@pytest.mark.parametrize("step", others({"promote"}))
+def test_a_step_that_asks_kubernetes_nothing_has_no_token(seen: Seen, step: str) -> None:
+    assert (seen[step]["read a token"], seen[step]["list applications"]) == ("ENOENT", "HTTP 403")
+
+
+def test_promote_may_ask_what_is_live(seen: Seen) -> None:
+    assert seen["promote"]["list applications"] == "HTTP 200"
+
+
+@pytest.mark.parametrize("step", EVERY)
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "list secrets",
+        "get the signing key",
+        "create a workflow",
+        "create a result",
+        "patch an application",
+        "patch a deployment",
+    ],
+)
+def test_the_kubernetes_api_refuses_a_step(seen: Seen, attempt: str, step: str) -> None:
+    assert seen[step][attempt] == "HTTP 403"
+
+
+@pytest.mark.parametrize("step", EVERY)
+def test_a_step_has_no_secret_but_its_own(seen: Seen, step: str) -> None:
+    mounted = {
+        "/git": step in GIT_READERS | GIT_WRITERS,
+        "/keys": step == "publish",
+        "/run/secrets/kubernetes.io/serviceaccount": step == "promote",
+    }
+    bucket = ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_SECRET_ACCESS_KEY"]
+    names = (bucket if step in STORE_READERS | STORE_WRITERS else []) + (["FORGE_TOKEN"] if step in FORGE else [])
+    names += ["WEBHOOK_SECRET"] if step == "catch-up" else []
+    assert seen[step]["secrets mounted"] == [where for where, there in mounted.items() if there]
+    assert seen[step]["credentials in the environment"] == names
+
+
+@pytest.mark.parametrize("step", others({"publish"}))
+def test_nobody_but_publish_can_read_the_signing_key(seen: Seen, step: str) -> None:
+    assert seen[step]["read the signing key"] == "ENOENT"
+
+
+@pytest.mark.parametrize("step", sorted(GIT_READERS))
+@pytest.mark.parametrize("attempt", ["push to the environments", "push to the models"])
+def test_the_forge_refuses_a_push_with_the_credential_that_reads(seen: Seen, attempt: str, step: str) -> None:
+    assert seen[step][attempt] == "rejected"
+
+
+@pytest.mark.parametrize("step", others(GIT_READERS, GIT_WRITERS))
+@pytest.mark.parametrize("attempt", ["push to the environments", "push to the models"])
+def test_a_step_without_a_credential_cannot_push(seen: Seen, attempt: str, step: str) -> None:
+    assert seen[step][attempt] == "no credential"
+
+
+@pytest.mark.parametrize("step", sorted(GIT_WRITERS))
+def test_who_writes_the_environments_does_not_know_the_models(seen: Seen, step: str) -> None:
+    assert (seen[step]["push to the environments"], seen[step]["push to the models"]) == ("done", "not found")
+
+
+@pytest.mark.parametrize("step", sorted(FORGE))
+def test_the_token_of_the_forge_writes_no_protected_branch(seen: Seen, step: str) -> None:
+    assert seen[step]["write main past git"] == "HTTP 403"
+
+
+@pytest.mark.parametrize("step", others(STORE_WRITERS))
+@pytest.mark.parametrize("attempt", ["write the store", "delete from the store"])
+def test_the_bucket_refuses_who_does_not_publish(seen: Seen, attempt: str, step: str) -> None:
+    assert seen[step][attempt] == "HTTP 403"
+
+
+@pytest.mark.parametrize("step", others(STORE_READERS, STORE_WRITERS))
+def test_the_bucket_refuses_a_reader_without_keys(seen: Seen, step: str) -> None:
+    assert seen[step]["read the store"] == "HTTP 403"
+
+
+@pytest.mark.parametrize("step", sorted(STORE_READERS | STORE_WRITERS))
+def test_the_bucket_is_read_with_the_keys_that_a_step_has(seen: Seen, step: str) -> None:
+    assert seen[step]["read the store"] == "HTTP 200"
+
+
+@pytest.mark.parametrize("step", EVERY)
+def test_a_step_cannot_write_the_artifacts(seen: Seen, step: str) -> None:
+    assert seen[step]["write the artifacts"] == "HTTP 403"
+
+
+def test_training_sees_its_own_folders_of_the_workspace_alone(seen: Seen) -> None:
+    workspace = seen["train"]["see the workspace"].split()
+    assert workspace[0] == "datasets"
+    assert len(workspace) == 2
+    assert seen["train"]["see the run"] == f"{MODEL} source"
+
+
+@pytest.mark.parametrize("attempt", ["read another model's", "read another model's by .."])
+def test_training_cannot_read_another_models_folder(seen: Seen, attempt: str) -> None:
+    assert (seen["train"][attempt], seen["validate"][attempt]) == ("ENOENT", "done")
+
+
+@pytest.mark.parametrize("attempt", ["write the workspace", "write the run", "write the source"])
+def test_training_writes_nothing_but_its_own_folder(seen: Seen, attempt: str) -> None:
+    assert (seen["train"][attempt], seen["train"]["write its own folder"]) == ("EROFS", "done")
+
+
+@pytest.mark.parametrize("attempt", ["write the workspace", "write the run", "write the source"])
+def test_publish_changes_nothing_of_what_was_judged(seen: Seen, attempt: str) -> None:
+    assert seen["publish"][attempt] == "EROFS"
+
+
+@pytest.mark.parametrize("step", ["bump", "retire", "promote", "catch-up", "report-outcome"])
+def test_a_step_that_needs_no_files_has_no_workspace(seen: Seen, step: str) -> None:
+    assert seen[step]["see the workspace"] == "ENOENT"
