@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from triton_repo.ports import free_ports
 
 REASONS = ("OTHER", "BACKEND", "CANCELED", "REJECTED")
 QUANTILES = ("0.5", "0.9", "0.95", "0.99", "0.999")
@@ -94,9 +95,7 @@ def prometheus(folder: Path, names: list[str]) -> Iterator[str]:
     target = {"targets": [f"127.0.0.1:{server.server_port}"], "labels": {"environment": "staging"}}
     scrape = {"job_name": "triton", "scrape_interval": "5s", "scrape_timeout": "5s", "static_configs": [target]}
     (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": [scrape]}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     binary = shutil.which("prometheus")
     if binary is None:
         raise click.ClickException("prometheus is not on PATH; install it and run this again")
@@ -197,11 +196,12 @@ def whole_pass(url: str, folder: Path, count: int) -> None:
     """A pass of the promoter."""
     from gitops.metrics import PrometheusMetrics
     from hera_workflows.promoter import Promoter, promote
+    from hera_workflows.promoter.servers import Addresses
     from triton_repo.store import open_store
 
     with PrometheusMetrics(url) as metrics:
         store = open_store(str(folder / "store"))
-        done = promote(Promoter(str(folder / "env.git"), store, metrics, {}, "run-1"))
+        done = promote(Promoter(str(folder / "env.git"), store, metrics, Addresses({}), "run-1"))
     assert [line.action for line in done.lines] == ["waiting"] * count, done.lines[0]
 
 

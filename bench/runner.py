@@ -79,8 +79,9 @@ def manifest() -> str:
 
 def install(folder: Path, package: str) -> Path:
     """A virtual environment with one package; its folder of programs."""
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    subprocess.run(["uv", "pip", "install", "--quiet", "--python", folder / "bin/python", package], check=True)
+    uv = str(Path(sys.prefix, "bin/uv"))
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", folder / "bin/python", package], check=True)
     return folder / "bin"
 
 

@@ -1,9 +1,10 @@
 """What ctx costs: the training loop of the digits example through ctx against the best loop written by hand.
 
 Same network, same data, same batch size, same optimizer, same threads; the hand-written loop keeps everything in
-memory, indexes tensors directly, shows nothing and saves nothing. Prints one line of JSON.
+memory, indexes tensors directly, shows nothing and saves nothing. Prints one line of JSON; `speed` is ctx's, with the
+loop by hand as 1, and the aim is at least 0.95.
 
-    python bench/training.py [--epochs 15] [--rounds 3]
+    python bench/training.py [--epochs 15] [--rounds 15]
 """
 
 from __future__ import annotations
@@ -69,18 +70,23 @@ def by_hand(module: ModuleType, params: dict[str, Any]) -> float:
 
 @click.command()
 @click.option("--epochs", default=15, show_default=True)
-@click.option("--rounds", default=3, show_default=True)
+@click.option("--rounds", default=15, show_default=True)
 def main(epochs: int, rounds: int) -> None:
-    """Compare both, in turns; the first round warms up and is not counted."""
+    """Compare both, in turns; the first round warms up, the medians of the others count."""
     import torch
 
-    from hera_workflows.learning.context import usable_cpus
+    from hera_workflows.learning.cpus import usable_cpus
 
     torch.set_num_threads(usable_cpus())
     module, params = load(), {"epochs": epochs, "lr": 0.004, "width": 16}
-    pairs = [(through_ctx(module, params), by_hand(module, params)) for _ in range(rounds + 1)][1:]
-    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    result = {"ctx_seconds": round(ours, 3), "by_hand_seconds": round(theirs, 3), "ratio": round(ours / theirs, 3)}
+    ways = {"ctx": through_ctx, "by_hand": by_hand}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        # Whoever comes second finds the caches as the first has left them, so they take turns at that, too.
+        for name in sorted(ways, reverse=number % 2 == 1):
+            seconds[name].append(ways[name](module, params))
+    ours, theirs = (statistics.median(seconds[name][1:]) for name in ways)
+    result = {"ctx_seconds": round(ours, 3), "by_hand_seconds": round(theirs, 3), "speed": round(theirs / ours, 3)}
     print(json.dumps({"bench": "training", "epochs": epochs, **result}))
 
 
