@@ -40,15 +40,14 @@ bench: setup  ## The figures of docs/performance.md, each against its named alte
 render: .venv/.synced  ## Write the workflow manifests to deploy/ again.
 	@.venv/bin/slipway render
 
-# The cluster is being built up: it boots and its parts work together; slipway itself is not installed in it yet.
-cluster: setup  ## A real one-node Kubernetes with Argo and a forge, for tests (root and Go; long the first time).
-	@$(PYTHON) -m tests.cluster build
+# uv's cache is warm after setup, so the images are built from what was downloaded already.
+cluster: setup  ## A real one-node Kubernetes with Argo, a forge and slipway, for tests (root and Go; long the first time).
 	@$(PYTHON) -m tests.cluster up
 
 cluster-down: .venv/.synced  ## Take it down; nothing of it stays but the cache.
 	@$(PYTHON) -m tests.cluster down
 
-test-cluster: cluster  ## The tests that need it.
+test-cluster: cluster  ## The tests that need it: a push goes to production there.
 	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster
 
 clean:  ## Remove what make installed and built here.
