@@ -52,6 +52,10 @@ class RunningTriton:
         """Whether this very process still runs."""
         return start_time(self.pid) == self.started
 
+    def ends(self, timeout: float) -> bool:
+        """Whether it has ended, or does within `timeout` seconds: a crash closes its connections before it is over."""
+        return _wait(lambda: not self.alive(), timeout)
+
     def wait_live(self, timeout: float) -> None:
         """Return when the server answers; raises TryAgain with the end of its log if it ends or takes longer."""
         deadline = time.monotonic() + timeout
@@ -92,7 +96,7 @@ class RunningTriton:
         It gets `timeout` seconds to finish requests and to unload, which takes it 2 to 3; with 0 it is killed.
         """
         self._send(signal.SIGTERM)
-        if not _wait(lambda: not self.alive(), timeout):
+        if not self.ends(timeout):
             self.kill()
         # The python backend's children stay in the server's session, whoever has died before.
         _wait(lambda: not _kill_session(self.pid, self.started), 10.0)

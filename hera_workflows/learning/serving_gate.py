@@ -22,6 +22,7 @@ __all__ = ["Served", "serve_candidate"]
 
 LIVE_SECONDS = 60.0
 LOAD_SECONDS = 120.0
+CRASH_SECONDS = 10.0
 REQUESTS = 200  # measured for latency, after as many answers were compared
 CLIENTS = 4
 
@@ -63,7 +64,7 @@ def serve_candidate(trained: Trained, candidate: Path, backend: Backend, number:
                 except Rejected as error:
                     return _refused(f"Triton does not load it: {_line(error)}", files)
                 except TryAgain:
-                    if triton.alive():
+                    if not triton.ends(CRASH_SECONDS):
                         raise
                     # Seen with warm-up requests that fail: about every third time Triton crashes instead of refusing.
                     # Such bytes would take down a server that serves others.
