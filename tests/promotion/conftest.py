@@ -113,7 +113,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
                 }
             )
         environments.append((f"env{index}", tuple(m for m in serves if m), targets))
-    scrape = {"job_name": "triton", "scrape_interval": "300ms", "scrape_timeout": "300ms", "static_configs": jobs}
+    scrape = {"job_name": "triton", "scrape_interval": "1s", "scrape_timeout": "1s", "static_configs": jobs}
     process, url = start_prometheus(tmp_path_factory.mktemp("prometheus"), scrape)
     yield Scraped(url, environments)
     process.kill()

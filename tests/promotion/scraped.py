@@ -7,8 +7,9 @@ import socket
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -31,19 +32,19 @@ class Watched:
     """One scrape target; what it says may be changed at any time."""
 
     text: str
-    scrapes: int = 0
+    scrapes: Counter[str] = field(default_factory=Counter)  # by what was said
 
     def say(self, text: str) -> None:
         """Change what the target says, and wait until Prometheus has stored it."""
+        seen = self.scrapes[text]
         self.text = text
-        seen = self.scrapes
-        # The third scrape begins after the second, which read the new text, was stored.
-        until(lambda: self.scrapes >= seen + 3)
+        # The second scrape that reads it begins after the first was stored.
+        until(lambda: self.scrapes[text] >= seen + 2)
 
 
 @dataclass
 class Scraped:
-    """A Prometheus that scrapes every 300 ms, and environments with one or more servers each, silent at first.
+    """A Prometheus that scrapes every second, and environments with one or more servers each, silent at first.
 
     All targets are declared at its start, because a new one is taken up only seconds later.
     """
@@ -57,7 +58,7 @@ class Scraped:
         chosen = next(fitting, None)
         assert chosen, "declare more environments in the fixture `prometheus`"
         self.unused.remove(chosen)
-        until(lambda: all(target.scrapes >= 2 for target in chosen[2]))
+        until(lambda: all(target.scrapes[""] >= 2 for target in chosen[2]))
         return chosen[0], chosen[2]
 
 
@@ -67,13 +68,14 @@ def exporter(watched: dict[str, Watched]) -> ThreadingHTTPServer:
 
         def do_GET(self) -> None:
             target = watched[self.path.strip("/")]
-            body = target.text.encode()
+            text = target.text
+            body = text.encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-            target.scrapes += 1
+            target.scrapes[text] += 1
 
         def log_message(self, *_: object) -> None:
             pass

@@ -99,7 +99,7 @@ def served(world, start_prometheus, tmp_path, until) -> Iterator[Served]:
             "labels": {"environment": world.first},
         }
         url = start_prometheus(
-            {"job_name": "triton", "scrape_interval": "500ms", "scrape_timeout": "500ms", "static_configs": [target]}
+            {"job_name": "triton", "scrape_interval": "1s", "scrape_timeout": "1s", "static_configs": [target]}
         )
         yield Served(replace(world, prometheus_url=url), triton, until)
     finally:
