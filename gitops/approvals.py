@@ -13,9 +13,10 @@ from uuid import uuid4
 from gitops.edit import Done, Edit, Tip, edit, find_operation
 from gitops.environment_repo import read
 from gitops.layout import evidence_path, hold_path, release_path, render
-from gitops.release import check_enter, files_of, paths_of, snapshot_of
+from gitops.release import check_enter, files_of, paths_of, refuse_broken, snapshot_of
 from gitops.remote import LOOK_BACK, MAIN, Remote, opened
-from gitops.requests import Request, branch_of, files_at, list_requests, prefix, ref_of, waiting
+from gitops.request_files import files_at
+from gitops.requests import Request, branch_of, list_requests, prefix, ref_of, strays, waiting
 from slipway.environments import Hold
 from slipway.errors import Rejected
 from slipway.names import check_model
@@ -46,14 +47,16 @@ def open_request(
     environment = operation.environment
     branch = branch_of(environment, version.name, version.number)
 
-    worthless = {request.head for request in requests(url, environment) if request.changed}
+    with opened(url) as remote:
+        worthless = {request.head for request in list_requests(remote, environment) if request.changed}
+        others = strays(remote, environment)
 
     def change(tip: Tip) -> Edit | Done:
         snapshot = snapshot_of(url, tip, environment)
         check_enter(snapshot, environment, version)
         if snapshot.release(environment, version.name) == version:
             raise Rejected(f"{environment} has {version} already; there is nothing to promote")
-        open_now = waiting(tip.branches, environment, version.name)
+        open_now = waiting(tip.branches, environment, version.name, others)
         if version.number in open_now and open_now[version.number] not in worthless:
             return Done(open_now[version.number], created=False, reason=f"{version} waits for {environment} already")
         if newer := [number for number in open_now if number > version.number]:
@@ -61,7 +64,7 @@ def open_request(
         older = [] if keep_older else [number for number in open_now if number < version.number]
         closes = {ref_of(environment, version.name, number): (open_now[number], None) for number in older}
         message = render_message(f"Promote {version} to {environment}", operation)
-        files = files_of(tip, environment, version, evidence)
+        files = files_of(tip.files, environment, version, evidence)
         return Edit(files, message, base=base, branch=f"refs/heads/{branch}", moves=closes)
 
     done = edit(
@@ -124,7 +127,7 @@ def approve(
                 f"{environment} serves {snapshot.release(environment, model) or f'no {model}'} now, which is not "
                 f"what {request.version} was judged against; `slipway promote` judges it again"
             )
-        files = files_of(tip, environment, request.version, judged.get(evidence_path(environment, model)))
+        files = files_of(tip.files, environment, request.version, judged.get(evidence_path(environment, model)))
         message = render_message(f"Promote {request.version} to {environment}", operation)
         closes = {
             ref_of(environment, model, number): (head, None)
@@ -149,7 +152,9 @@ def check_merge(url: str, request: Request, now: datetime) -> None:
         if request not in list_requests(remote, request.environment):
             raise Rejected(f"{request.branch} was changed or closed meanwhile; see `slipway approvals`")
         _judged(remote, request, request.head)
-    check_enter(read(url), request.environment, request.version, now)
+    snapshot = read(url)
+    refuse_broken(snapshot, *paths_of(request.environment, request.version.name))
+    check_enter(snapshot, request.environment, request.version, now)
 
 
 def _judged(remote: Remote, request: Request, expected_head: str | None) -> dict[str, bytes]:
@@ -185,7 +190,7 @@ def reject(
 
     def change(tip: Tip) -> Edit | Done:
         snapshot_of(url, tip, environment)
-        open_now = waiting(tip.branches, environment, model)
+        open_now = waiting(tip.branches, environment, model, others)
         if not open_now:
             raise Rejected(f"no promotion of {model} waits for {environment}; see `slipway approvals`")
         version = found.get(max(open_now))
@@ -199,6 +204,7 @@ def reject(
 
     with opened(url) as remote:
         found = {r.version.number: r.version for r in list_requests(remote, environment) if r.version.name == model}
+        others = strays(remote, environment)
     edit(
         url,
         change,

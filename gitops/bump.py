@@ -47,6 +47,6 @@ def bump(
             return Done(snapshot.commit, created=False, reason=f"{version} is older than {environment}'s {current}")
         check_enter(snapshot, environment, version, now or datetime.now(UTC))
         message = render_message(f"Release {version} to {environment}", operation)
-        return Edit(files_of(tip, environment, version, evidence), message)
+        return Edit(files_of(tip.files, environment, version, evidence), message)
 
     return edit(url, change, operation_id=operation.id, reads=paths_of(environment, version.name), at=at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from gitops.edit import Tip
@@ -20,7 +20,7 @@ from gitops.layout import (
 from slipway.errors import Misconfigured, Rejected
 from slipway.version import ModelVersion, render_release_env
 
-__all__ = ["check_enter", "files_of", "paths_of", "snapshot_of"]
+__all__ = ["check_enter", "files_of", "paths_of", "refuse_broken", "snapshot_of"]
 
 
 def paths_of(environment: str, model: str | None = None) -> Sequence[str]:
@@ -38,9 +38,15 @@ def snapshot_of(url: str, tip: Tip, environment: str) -> Snapshot:
         raise Misconfigured(f"{url} has no main; run `slipway env init` to set it up")
     snapshot = parse_files(tip.commit, tip.files)
     snapshot.environment(environment, url)
-    for path, reason in snapshot.broken.items():
-        raise Rejected(reason if path in reason else f"{path}: {reason}")
+    refuse_broken(snapshot)
     return snapshot
+
+
+def refuse_broken(snapshot: Snapshot, *paths: str) -> None:
+    """Raise Rejected for the first broken file, of those at or below `paths` when any are given: it may be a hold."""
+    for path, reason in snapshot.broken.items():
+        if not paths or any(path == each or path.startswith(f"{each}/") for each in paths):
+            raise Rejected(reason if path in reason else f"{path}: {reason}")
 
 
 def check_enter(snapshot: Snapshot, environment: str, version: ModelVersion, now: datetime | None = None) -> None:
@@ -58,20 +64,24 @@ def check_enter(snapshot: Snapshot, environment: str, version: ModelVersion, now
         raise Rejected(f"{environment} is frozen {until} ({freeze.reason}); try again after that")
 
 
-def files_of(tip: Tip, environment: str, version: ModelVersion, evidence: bytes | None) -> dict[str, bytes | None]:
-    """The files of a release; without evidence an older one is removed, and kustomization.yaml is written only once.
+def files_of(
+    before: Mapping[str, bytes], environment: str, version: ModelVersion, evidence: bytes | None
+) -> dict[str, bytes | None]:
+    """The files of a release into a folder that has the files `before`.
+
+    Without evidence an older one is removed, and kustomization.yaml is written only once.
 
     What people had written before the model was retired comes back.
     """
     files: dict[str, bytes | None] = {release_path(environment, version.name): render_release_env(version).encode()}
     path = evidence_path(environment, version.name)
-    if evidence is not None or path in tip.files:
+    if evidence is not None or path in before:
         files[path] = evidence
     path = kustomization_path(environment, version.name)
-    if path not in tip.files:
+    if path not in before:
         files[path] = kustomization(environment, version.name)
         away = retired_path(environment, version.name, "")
-        for old, content in tip.files.items():
+        for old, content in before.items():
             if old.startswith(away):
                 files[old] = None
                 files[f"{folder(environment, version.name)}/{old.removeprefix(away)}"] = content

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gitops.git import commit_time
-from gitops.layout import folder, release_path
+from gitops.layout import release_path
 from gitops.remote import LOOK_BACK, MAIN, Remote
-from gitops.tree import list_files, read_blobs
+from gitops.request_files import files_at, releases_only
 from slipway.errors import Rejected
 from slipway.names import check_environment, check_model, check_number
 from slipway.operation import Operation, parse_message
 from slipway.version import ModelVersion
 
-__all__ = ["Request", "branch_of", "files_at", "list_requests", "parse_ref", "prefix", "ref_of", "waiting"]
+__all__ = ["Request", "branch_of", "list_requests", "parse_ref", "prefix", "ref_of", "strays", "waiting"]
 
 _PREFIX = "refs/heads/promote/"
 
@@ -31,8 +31,8 @@ class Request:
     base: str  # main's commit that was judged
     operation: Operation
     opened_at: datetime
-    # Not to be merged as it is: somebody pushed onto the branch, or the environment serves something else than it did
-    # when this was judged. Opening the request again replaces it.
+    # Not to be merged as it is: somebody pushed onto the branch, its commit does more than release the version, or the
+    # environment serves something else than it did when this was judged. Opening the request again replaces it.
     changed: bool = False
 
 
@@ -58,14 +58,22 @@ def parse_ref(ref: str) -> tuple[str, str, int] | None:
         return None
 
 
-def waiting(branches: Mapping[str, str], environment: str, model: str) -> dict[int, str]:
-    """Number -> head of every request for a model, among branches (full ref -> commit)."""
+def waiting(
+    branches: Mapping[str, str], environment: str, model: str, strays: Collection[str] = ()
+) -> dict[int, str]:
+    """Number -> head of every request for a model, among branches (full ref -> commit) but those at `strays`."""
     found: dict[int, str] = {}
     for ref, head in branches.items():
         parsed = parse_ref(ref)
-        if parsed and parsed[:2] == (environment, model):
+        if parsed and parsed[:2] == (environment, model) and head not in strays:
             found[parsed[2]] = head
     return found
+
+
+def strays(remote: Remote, environment: str) -> set[str]:
+    """The heads of branches that are named like an environment's requests and are none."""
+    branches = remote.branches(prefix(environment), depth=LOOK_BACK)
+    return {head for ref, head in branches.items() if _request(remote, ref, head) is None}
 
 
 def prefix(environment: str | None = None) -> str:
@@ -81,11 +89,15 @@ def list_requests(remote: Remote, environment: str | None = None) -> list[Reques
     for ref, head in refs.items():
         request = _request(remote, ref, head)
         if request is not None and main is not None:
-            place = (request.environment, request.version.name)
-            path = release_path(*place)
-            moved = files_at(remote, request.base, *place).get(path) != files_at(remote, main, *place).get(path)
-            found.append(replace(request, changed=request.changed or moved))
+            found.append(replace(request, changed=request.changed or _changed(remote, request, main)))
     return sorted(found, key=lambda r: (r.environment, r.version.name, r.version.number))
+
+
+def _changed(remote: Remote, request: Request, main: str) -> bool:
+    place = (request.environment, request.version.name)
+    path = release_path(*place)
+    moved = files_at(remote, request.base, *place).get(path) != files_at(remote, main, *place).get(path)
+    return moved or not releases_only(remote, request.base, request.head, request.environment, request.version)
 
 
 def _request(remote: Remote, ref: str, head: str) -> Request | None:
@@ -108,12 +120,3 @@ def _request(remote: Remote, ref: str, head: str) -> Request | None:
             branch = ref.removeprefix("refs/heads/")
             return Request(place[0], version, branch, head, parents, operation, opened_at, commit != head)
     return None
-
-
-def files_at(remote: Remote, commit: str, environment: str, model: str) -> dict[str, bytes]:
-    """The plain files of one model in one environment at a commit, by path."""
-    paths = [folder(environment, model)]
-    remote.prefetch(commit, paths)
-    entries = [entry for entry in list_files(remote.git, commit, paths) if not entry.oddity]
-    blobs = read_blobs(remote.git, (entry.oid for entry in entries))
-    return {entry.path: blobs[entry.oid] for entry in entries}

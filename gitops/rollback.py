@@ -91,7 +91,7 @@ def rollback(
         released = next(e.commit for e in events if e.released and e.after == target)
         there = (released, environment, model)
         proof = evidence if evidence is not None else evidence_at(url, [there]).get(there)
-        files = files_of(tip, environment, target, proof) | files
+        files = files_of(tip.files, environment, target, proof) | files
         return Edit(files, render_message(f"Roll {environment} back from {current} to {target}", operation, reason))
 
     done = edit(url, change, operation_id=operation_id, reads=paths_of(environment, model), at=at)

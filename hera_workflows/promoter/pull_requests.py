@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gitops.approvals import Request, reject
 from gitops.evidence import evidence_at
 from gitops.proposal import Links, checks_table, proposal
+from gitops.release import paths_of, refuse_broken
 from gitops.requests import parse_ref
 from slipway.errors import Rejected, TryAgain
 from slipway.evidence import ServedEvidence, parse_evidence
@@ -118,6 +119,10 @@ def _status(scene: Scene, request: Request, evidence: ServedEvidence, seen: Obse
     """What stands on the head: a person must not merge what slipway itself would not merge now."""
     if seen.judgement.verdict is Verdict.FAIL:
         return "failure", f"FAIL since: {seen.judgement.reason}"
+    try:
+        refuse_broken(scene.snapshot, *paths_of(request.environment, request.version.name))
+    except Rejected as problem:
+        return "error", str(problem)
     if (hold := scene.snapshot.held(request.environment, request.version)) is not None:
         return "failure", f"held in {request.environment}: {hold.reason}"
     if (freeze := scene.snapshot.frozen(request.environment, seen.observation.observed_at)) is not None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from env_world import World, version
 
-from gitops.approvals import approve, reject, requests
+from gitops.approvals import approve, check_merge, reject, requests
 from gitops.hold import freeze, hold
 from gitops.retire import retire
 from slipway.environments import Freeze, Hold
@@ -155,18 +155,54 @@ def test_a_request_that_cannot_be_merged_is_replaced_when_opened_again(anywhere:
     assert approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head=again.head).created
 
 
-def test_only_the_requests_own_files_are_merged(world: World, now: datetime):
+FORGED = {
+    "a freeze": "envs/production/freeze.json",
+    "another model": "envs/production/other/release.env",
+    "another environment": "envs/staging/digits/kustomization.yaml",
+    "what environments accept": "envs/environments.yaml",
+    "a file beside": "README.md",
+    "a patch in the model's folder": "envs/production/digits/patch.yaml",
+}
+
+
+@pytest.mark.parametrize("path", FORGED.values(), ids=FORGED)
+def test_a_head_with_the_trailers_of_a_request_and_a_file_more_is_refused(anywhere: World, now: datetime, path: str):
+    anywhere.bump(1)
+    request = anywhere.propose(1)
+    work = anywhere.clone()
+    anywhere.person("checkout", "--quiet", request.branch, work=work)
+    (work / path).parent.mkdir(parents=True, exist_ok=True)
+    (work / path).write_text("{}")
+    anywhere.person("add", "--all", work=work)
+    anywhere.person("commit", "--quiet", "--amend", "--no-edit", work=work)
+    anywhere.person("push", "--quiet", "--force", "origin", "HEAD", work=work)
+    (forged,) = requests(anywhere.url)
+    before = anywhere.main()
+    with pytest.raises(Rejected, match="not what was judged"):
+        approve(anywhere.url, "production", "digits", by="Ann", now=now)
+    with pytest.raises(Rejected, match="not what was judged"):
+        check_merge(anywhere.url, forged, now)
+    assert anywhere.main() == before
+    assert approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head=anywhere.propose(1).head)
+
+
+def test_a_branch_that_is_only_named_like_a_request_stops_none(world: World, now: datetime):
+    world.bump(1)
+    world.git("branch", "promote/production/digits-999", "main")
+    world.propose(1)
+    assert approve(world.url, "production", "digits", by="Ann", now=now).created
+    world.bump(2)
+    world.propose(2)
+    reject(world.url, "production", "digits", by="Ann", reason="too slow")
+    assert requests(world.url) == []
+
+
+def test_a_freeze_that_nobody_understands_refuses_a_merge_by_the_forge(world: World, now: datetime):
     world.bump(1)
     request = world.propose(1)
-    # A forged head: the same trailers, one file more.
-    work = world.clone()
-    world.person("checkout", "--quiet", request.branch, work=work)
-    (work / "envs/production/freeze.json").write_text("{}")
-    world.person("add", "--all", work=work)
-    world.person("commit", "--quiet", "--amend", "--no-edit", work=work)
-    world.person("push", "--quiet", "--force", "origin", "HEAD", work=work)
-    approve(world.url, "production", "digits", by="Ann", now=now)
-    assert "envs/production/freeze.json" not in world.paths()
+    world.edit_by_hand({"envs/production/freeze.json": '{"reason": "holidays", "until": "2026-12-24"}'})
+    with pytest.raises(Rejected, match=r"freeze\.json"):
+        check_merge(world.url, request, now)
 
 
 def test_a_hold_that_came_meanwhile_refuses(anywhere: World, now: datetime):
