@@ -84,7 +84,7 @@ class Situation:
 def next_step(now: Situation) -> Step:
     """The one thing to do. Only FAIL rolls back, only PASS promotes, and a version never replaces a newer one.
 
-    Rollbacks are never frozen. An INCONCLUSIVE validation is never merged without a person.
+    Rollbacks are never frozen. A version that is on hold where it is served goes no further. An INCONCLUSIVE validation is never merged without a person.
     """
     if now.judgement.verdict is Verdict.FAIL:
         return _after_failure(now)
@@ -94,6 +94,8 @@ def next_step(now: Situation) -> Step:
         return Wait(now.judgement.reason)
     if (settled := _settled(now.version, now.target)) is not None:
         return settled
+    if now.hold is not None:
+        return Nothing(_held(now.environment, now.hold, now.version))
     if now.judgement.verdict is not Verdict.PASS:
         return Wait(now.judgement.reason)
     return _forward(now, now.target)
@@ -111,10 +113,7 @@ def _settled(version: ModelVersion, target: Target) -> Nothing | None:
     if target.serves == version:
         return Nothing(f"{target.environment} has it already")
     if target.hold is not None:
-        return Nothing(
-            f"held in {target.environment}: {target.hold.reason}; "
-            f"`slipway release-hold {target.environment} {version}` lets it go on"
-        )
+        return Nothing(_held(target.environment, target.hold, version))
     if target.left:
         return Nothing(
             f"somebody took it out of {target.environment}; "
@@ -123,6 +122,10 @@ def _settled(version: ModelVersion, target: Target) -> Nothing | None:
     if target.serves is not None and target.serves.number >= version.number:
         return Nothing(f"{target.environment} has {target.serves}; only newer versions follow by themselves")
     return None
+
+
+def _held(environment: str, hold: Hold, version: ModelVersion) -> str:
+    return f"held in {environment}: {hold.reason}; `slipway release-hold {environment} {version}` lets it go on"
 
 
 def _forward(now: Situation, target: Target) -> Step:

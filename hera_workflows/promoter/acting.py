@@ -132,6 +132,9 @@ class Decision:
         for environment in [self.situation.environment, *target]:
             if now.release(environment, model) != self.judged.release(environment, model):
                 raise TryAgain(f"{environment} changed while {self.situation.version} was judged; run again")
+        here, version = self.situation.environment, self.situation.version
+        if now.held(here, version) != self.judged.held(here, version):
+            raise TryAgain(f"{version} was put on hold in {here}, or let go, while it was judged; run again")
         self.promoter.at("rechecked")
 
     def _points(self, point: str) -> None:

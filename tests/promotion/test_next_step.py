@@ -59,6 +59,11 @@ def test_a_version_that_passes_asks_for_the_next_environment():
     assert next_step(situation()) == Open("production", "the numbers")
 
 
+def test_a_version_that_is_on_hold_where_it_is_served_goes_no_further():
+    said = "held in staging: slow; `slipway release-hold staging digits@3` lets it go on"
+    assert next_step(situation(hold=hold_in("staging"))) == Nothing(said)
+
+
 @pytest.mark.parametrize("verdict", [Verdict.INSUFFICIENT_DATA, Verdict.NO_DATA, Verdict.ERROR])
 def test_everything_between_pass_and_fail_waits(verdict):
     assert next_step(situation(verdict)) == Wait("the numbers")
