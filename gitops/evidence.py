@@ -23,8 +23,8 @@ def evidence_of(url: str, revision: str) -> tuple[str, Mapping[str, bytes]]:
     """
     with opened(url) as remote:
         commit = _resolve(remote, revision)
-        parents = remote.git.run("log", "--max-count=1", "--format=%P", commit, "--").decode().split()
-        before = _oids(remote, parents[0]) if parents else {}
+        parent = _first_parent(remote, commit)
+        before = _oids(remote, parent) if parent else {}
         changed = {path: oid for path, oid in _oids(remote, commit).items() if before.get(path) != oid}
         if not changed:
             raise Rejected(f"{commit[:12]} carries no evidence; `slipway history` lists commits that release something")
@@ -56,6 +56,12 @@ def _resolve(remote: Remote, revision: str) -> str:
     if asked.status != 0 or not re.fullmatch(r"[0-9a-f]{4,64}", revision):
         raise Rejected(f"{remote.url} has no commit {revision[:80]!r}; `slipway history` lists them")
     return asked.out.decode().strip()
+
+
+def _first_parent(remote: Remote, commit: str) -> str | None:
+    # Not from the log: of a commit that was fetched alone that knows no parents.
+    lines = remote.git.run("cat-file", "commit", commit).split(b"\n\n", 1)[0].decode(errors="replace").splitlines()
+    return next((line.removeprefix("parent ") for line in lines if line.startswith("parent ")), None)
 
 
 def _oids(remote: Remote, commit: str) -> dict[str, str]:

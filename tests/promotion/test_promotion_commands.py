@@ -223,9 +223,11 @@ def test_explain_says_when_a_commit_carries_no_evidence(slipway):
         slipway("explain", "main")
 
 
-def test_explain_works_on_a_clone_over_a_url(world, slipway, explained):
+@pytest.mark.parametrize("length", [10, 40])
+def test_explain_works_on_a_clone_over_a_url(world, explained, length):
+    world.release(world.publish())
     head = explained()
     from gitops.evidence import evidence_of
 
-    [content] = evidence_of(f"file://{world.url}", head[:10])[1].values()
+    [content] = evidence_of(f"file://{world.url}", head[:length])[1].values()
     assert parse_evidence(content).version.number == 3
