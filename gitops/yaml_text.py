@@ -22,7 +22,7 @@ class _Loader(yaml.SafeLoader):
         # Of a month 13, or a word tagged as a number, PyYAML lets Python's own error leave.
         try:
             return super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError):
+        except (ValueError, LookupError, AttributeError, ArithmeticError):
             kind = node.tag.rpartition(":")[2]
             raise yaml.MarkedYAMLError(
                 problem=f"{str(node.value)[:60]!r} is no {kind}", problem_mark=node.start_mark

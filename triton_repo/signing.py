@@ -85,7 +85,7 @@ def verify(manifest: bytes, signature: bytes, public_key: Path, where: str) -> N
         try:
             config.verify(content, signed)
         # The signature is hostile JSON that model-signing reads without checking its shape first.
-        except (ValueError, TypeError, LookupError, AttributeError, InvalidSignature) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, InvalidSignature) as error:
             raise Rejected(
                 f"{where}: the signature does not match the manifest and {public_key} "
                 f"({type(error).__name__}); do not serve it, publish it again"

@@ -103,6 +103,7 @@ def test_a_repository_without_environments_says_how_to_set_it_up(empty: World):
             "environments:\n  - name: a\n    freezes:\n    - until: 2026-13-01T00:00:00Z\n",
             r"e\.yaml:4:14: '2026-13-01T00:00:00Z' is no timestamp; correct it",
         ),
+        ("environments: " + "1:" * 200 + "1.5\n", r"e\.yaml:1:15: '1:1:.*' is no float"),
         ("environments: !!bool maybe\n", r"e\.yaml:1:15: 'maybe' is no bool"),
         ("environments:\n  - name: a\n  - name: b\n    after: c\n", "b comes after c, which is not listed above it"),
         ("", r"e\.yaml:1: "),

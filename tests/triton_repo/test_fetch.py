@@ -152,7 +152,7 @@ def test_a_signature_by_another_key_is_refused(store: ModelStore, version: Model
         check(store, version, verify_key=tmp_path / "other.pub")
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"[1]", b"null", b'{"dsseEnvelope": 3}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"[1]", b"null", b'{"dsseEnvelope": 3}', b"[" * 100_000])
 def test_a_signature_that_is_none_is_refused(
     store: ModelStore, version: ModelVersion, keys: Keys, content: bytes
 ) -> None:
