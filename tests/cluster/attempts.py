@@ -1,4 +1,4 @@
-"""What can a step's pod do that it should not? Runs inside the pod, in place of the step; its only library is Python's.
+"""What can a pod do that it should not? Runs inside the pod, in place of its program; its only library is Python's.
 
 Argument: a JSON object with step, run, model, forge, s3, bucket; prepare and tidy: whether
 to make or to remove the run's folder. Prints one JSON object: what each attempt met.
@@ -14,6 +14,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -57,7 +58,7 @@ def kubernetes(method: str, path: str, body: object = None) -> str:
 
 def push(url: str, branch: str) -> str:
     """Push a branch with git itself and whatever credential the pod has."""
-    folder = "/scratch/attempt"
+    folder = tempfile.mkdtemp()
     quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     helper = f"credential.helper=store --file={os.environ.get('GIT_CREDENTIALS', '/git/credentials')}"
     who = ["-c", "user.name=attempt", "-c", "user.email=attempt@slipway.test"]
@@ -164,6 +165,7 @@ def all_of(about: dict[str, str]) -> dict[str, Any]:
         "write the workspace": met(lambda: write("/workspace/attempt")),
         "write the run": met(lambda: write(f"{run}/attempt")),
         "write the source": met(lambda: write(f"{run}/source/attempt")),
+        "write the models": met(lambda: write("/models/attempt")),
         "write its own folder": met(lambda: write(f"{run}/{model}/attempt")),
         "read another model's": met(lambda: Path(f"{run}/another/weights").read_text() and "done"),
         "read another model's by ..": met(lambda: Path(f"{run}/{model}/../another/weights").read_text() and "done"),

@@ -13,7 +13,7 @@ from tests.cluster.services import S3, S3_USER
 if TYPE_CHECKING:
     from tests.cluster.place import Place
 
-__all__ = ["MODELS", "READER", "WRITER", "key", "share"]
+__all__ = ["MODELS", "READER", "WRITER", "administrator", "key", "share"]
 
 MODELS = "models"
 READER, WRITER = "models-reader", "models-writer"
@@ -26,7 +26,7 @@ def share(place: Place) -> None:
     """Give the bucket's two accounts their rights, and nobody else any. Raises TryAgain."""
     for account in (READER, WRITER):
         _account(place, account)
-    _client(place).put_bucket_policy(Bucket=MODELS, Policy=json.dumps(_policy()))
+    administrator(place).put_bucket_policy(Bucket=MODELS, Policy=json.dumps(_policy()))
 
 
 def key(place: Place, account: str) -> str:
@@ -53,7 +53,8 @@ def _policy() -> dict[str, Any]:
     }
 
 
-def _client(place: Place) -> Any:
+def administrator(place: Place) -> Any:
+    """An S3 client that may do everything."""
     from botocore.session import get_session
 
     keys = {"aws_access_key_id": S3_USER, "aws_secret_access_key": remembered(place, "s3")}

@@ -40,10 +40,8 @@ def render(place: Place) -> None:
 
 
 def up(place: Place) -> None:
-    """Give it repositories, credentials and manifests; what these start is not awaited. Raises TryAgain."""
+    """Give it environments, credentials and manifests; what these start is not awaited. Raises TryAgain."""
     kube = Kube(place)
-    team.up(place)
-    buckets.share(place)
     settings = place.path("install/values.yaml")
     _slipway(place, "env", "init", team.url(team.ENVIRONMENTS), "--from", str(_envs(place)), "--values", str(settings))
     team.protect(place)

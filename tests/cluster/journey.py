@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.cluster.place import Place
     from triton_repo.golden import Golden
 
-__all__ = ["DELIVERY", "JUDGING", "Brought", "Journey", "Push", "failures", "put"]
+__all__ = ["DELIVERY", "JUDGING", "Brought", "Journey", "Push", "failures", "note", "put"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples/models"
 TRAINING, JUDGING = 900, 300  # seconds that a busy machine may take
@@ -223,6 +223,16 @@ def put(model: str, *changes: tuple[str, str, str]) -> Callable[[Path], None]:
             file.write_text(text.replace(old, new))
         with (models / model / "model.yaml").open("a") as file:
             file.write(f"# pushed at {time.time()}\n")
+
+    return change
+
+
+def note(text: str) -> Callable[[Path], None]:
+    """A change that concerns no model."""
+
+    def change(models: Path) -> None:
+        with (models.parent / "NOTES.md").open("a") as file:
+            print(text, file=file)
 
     return change
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.cluster.journey import note
 from triton_repo.signing import generate_keys
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def doctor(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     return ask
 
 
-def test_nothing_is_missing_in_the_installed_cluster(doctor, installed):
+def test_nothing_is_missing_in_the_installed_cluster(doctor, installed, journey):
+    # Before somebody pushes, a repository has no branch.
+    journey.pushed("Take a note", note("asked for a doctor"))
     code, findings = doctor(installed)
     assert [each for each in findings.values() if each["state"] in ("missing", "unknown")] == []
     assert code == 0

@@ -44,7 +44,7 @@ Seen = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def seen(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Seen]:
     """What each attempt met, by step; a pod that did not say it is an error of every test."""
-    store = _administrator(about)
+    store = buckets.administrator(place)
     for key in (f"attempts/{step}" for step in EVERY):
         store.put_object(Bucket=buckets.MODELS, Key=key, Body=b"there before")
     name = f"rights-{uuid.uuid4().hex[:8]}"
@@ -121,13 +121,6 @@ def _said(kube: Kube, workflow: str, step: str) -> dict[str, Any]:
     assert len(lines) == 1, f"the pod of {step} made no attempts: {text[-1500:]}"
     result: dict[str, Any] = json.loads(lines[0])
     return result
-
-
-def _administrator(about: dict[str, Any]) -> Any:
-    from botocore.session import get_session
-
-    keys = {"aws_access_key_id": about["s3"]["access_key"], "aws_secret_access_key": about["s3"]["secret_key"]}
-    return get_session().create_client("s3", endpoint_url=about["s3"]["endpoint"], region_name="us-east-1", **keys)
 
 
 def others(*but: set[str]) -> list[str]:

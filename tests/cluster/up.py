@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.cluster import (
     argo,
+    buckets,
     control_plane,
     debian,
     forge,
@@ -22,6 +23,7 @@ from tests.cluster import (
     registry,
     services,
     summary,
+    team,
 )
 from tests.cluster.build import build_all
 from tests.cluster.place import Place, claim
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["up"]
 
 
-def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def up(folder: Path, say: Callable[[str], None], *, bare: bool = False) -> dict[str, Any]:
     """Bring up what is not up, and say where everything is; safe at any time, also after any part was killed.
 
+    `bare`: without slipway, as its operator finds a cluster, a forge with accounts and a bucket.
     Raises Misconfigured where this machine cannot hold a cluster, TryAgain where a part does not come up.
     """
     debian.check_machine()
@@ -55,7 +58,8 @@ def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         registry.start_registry(place, images.all_tags(place) | own_images.all_tags())
         images.publish_all(place, say)
         own_images.publish(place, say)
-        install.render(place)
+        if not bare:
+            install.render(place)
         say("start the control plane, S3, the event bus and Prometheus")
         control_plane.up(place)
         services.up(place)
@@ -71,7 +75,10 @@ def up(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         say("wait for the controllers")
         argo.wait_available(place)
         keda.wait_available(place)
-        say("install slipway")
-        install.up(place)
-        install.wait(place)
+        team.up(place)
+        buckets.share(place)
+        if not bare:
+            say("install slipway")
+            install.up(place)
+            install.wait(place)
         return summary.write(place)
