@@ -1,4 +1,4 @@
-"""Which pushes has slipway heard of? The status that plan leaves on each pushed commit says it."""
+"""Which pushes has slipway heard of? The status on each pushed commit says it; plan leaves it, else the run's end."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def begin(forge: Forge, commit: str, models: Iterable[str], page: str) -> None:
 def finish(
     forge: Forge, commit: str, succeeded: bool, failed: Sequence[Failed], released: Mapping[str, str], page: str
 ) -> None:
-    """Say how it ended for each model of which the commit still says that it is trained.
+    """Say how it ended for each model of which the commit still says that it is trained; at least that it was heard of.
 
     released: model -> environment, of those that this workflow released. Raises what the forge raises.
     """
@@ -78,6 +78,9 @@ def finish(
         # The push itself was refused, before anybody said which models it trains.
         only = endings(["push"], succeeded, failed, {})["push"]
         forge.status(commit, _PUSH, only.state, only.text, page)
+    elif succeeded and not any(map(is_ours, statuses)):
+        # The forge did not answer when plan wanted to say it; left unsaid, the push would be delivered once more.
+        forge.status(commit, _PUSH, "success", "heard of; its workflow succeeded", page)
     for model, ending in endings(training, succeeded, failed, released).items():
         forge.status(commit, context(model), ending.state, ending.text, page)
 

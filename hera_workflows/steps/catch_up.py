@@ -1,7 +1,9 @@
 """Was the newest push missed? Then it is delivered once more.
 
 A forge delivers a push once, and what comes while the event source is away is lost. This goes the same way as the
-forge's own delivery, so a push of which somebody hears after all starts nothing twice.
+forge's own delivery, and of two with the same commits the second starts nothing. A push that nobody spoke of on the
+forge yet, because its plan has not run, may come again with those before it, from an earlier commit and so under
+another name: then its models are trained once more.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import pytest
 
 from gitops.forge.open import open_forge
 from hera_workflows.forges import ForgeFlags
-from hera_workflows.source_status import hear
+from hera_workflows.source_status import finish, hear
 from hera_workflows.steps.catch_up import delivery
 
 pytestmark = pytest.mark.slow
@@ -130,6 +130,15 @@ def test_a_push_that_changes_no_model_counts_as_heard(source: Source, listener: 
     assert source.plan(source.first, source.first) == []
     assert source.forge.statuses(source.first)["slipway"].description == "no model changed"
     assert source.catch_up(listener).stdout == "no push was missed\n"
+
+
+def test_a_push_whose_workflow_succeeded_is_not_delivered_again_though_its_plan_could_not_say_that_it_heard(
+    source: Source, listener: Listener
+) -> None:
+    hear(source.forge, source.first, [], [], "")
+    finish(source.forge, source.push("digits"), True, [], {}, "")
+    assert source.catch_up(listener).stdout == "no push was missed\n"
+    assert listener.heard == []
 
 
 def test_commits_from_before_the_first_push_are_not_delivered(source: Source, listener: Listener) -> None:

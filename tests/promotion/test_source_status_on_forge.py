@@ -12,7 +12,7 @@ import pytest
 
 from gitops.forge import CommitStatus
 from gitops.forge.open import open_forge
-from hera_workflows.source_status import begin
+from hera_workflows.source_status import begin, hear
 
 pytestmark = pytest.mark.slow
 RUN = "push-1"
@@ -79,3 +79,14 @@ def test_a_push_that_was_refused_as_a_whole_says_so(project):
     [(context, said)] = report("Failed", {"displayName": "plan(0)", "message": message}).items()
     assert (context, said.state) == ("slipway", "failure")
     assert said.description.endswith("models/a/model.yaml:3: no such task")
+
+
+def test_a_push_of_which_nothing_could_be_said_before_is_heard_of_when_its_workflow_has_succeeded(project):
+    _, _, report = project
+    assert report("Succeeded") == {"slipway": CommitStatus("success", "heard of; its workflow succeeded", PAGE)}
+
+
+def test_what_was_said_of_a_push_before_stays(project):
+    forge, commit, report = project
+    hear(forge, commit, ["digits"], [], PAGE)
+    assert report("Succeeded") == {"slipway": CommitStatus("success", "trains digits", PAGE)}
