@@ -10,7 +10,7 @@ from hera_workflows.templates.values import Values
 __all__ = ["access"]
 
 _RBAC = "rbac.authorization.k8s.io"
-_READ = ["get", "list"]
+_LIST = ["list"]
 
 
 def access(values: Values) -> dict[str, list[Object]]:
@@ -44,11 +44,11 @@ def _executor(values: Values) -> list[Object]:
 def _release(values: Values) -> list[Object]:
     """What promote asks: is that which it judges live?"""
     name = "slipway-release"
-    served = [_rule("apps", ["deployments"], _READ), _rule("", ["configmaps"], _READ)]  # a release is a ConfigMap
+    served = [_rule("apps", ["deployments"], _LIST), _rule("", ["configmaps"], _LIST)]  # a release is a ConfigMap
     return [
         # Argo leaves the token of a template that asks for one to the account; bump and retire say that they want none.
         _account(values, name, token=True),
-        *_granted(name, values.argocd_namespace, [_rule("argoproj.io", ["applications"], _READ)], values),
+        *_granted(name, values.argocd_namespace, [_rule("argoproj.io", ["applications"], _LIST)], values),
         *(thing for environment in values.environments for thing in _granted(name, environment, served, values)),
     ]
 
@@ -70,9 +70,10 @@ def _events(values: Values) -> list[Object]:
 def _people(values: Values) -> Object:
     """For people, by a RoleBinding of the operator's: workflows, their logs and reports in the Argo UI."""
     argo = ["workflows", "workflowtemplates", "cronworkflows", "eventsources", "sensors", "eventbus"]
+    look = ["get", "list", "watch"]
     rules = [
-        _rule("argoproj.io", argo, [*_READ, "watch"]),
-        _rule("", ["pods", "pods/log"], [*_READ, "watch"]),
+        _rule("argoproj.io", argo, look),
+        _rule("", ["pods", "pods/log"], look),
         # argo-server reads the artifact repository with the rights of who asks.
         {**_rule("", ["secrets"], ["get"]), "resourceNames": [values.secrets.artifacts]},
     ]

@@ -63,7 +63,11 @@ def _serving(limits: Monitoring) -> list[Alert]:
     asked = f"sum by ({_VERSION}) ({since(success, _TEN)} or {since(failure, _TEN)})"
     latency = selector("nv_inference_request_summary_us", {**job, "quantile": "0.95"})
     up = selector("up", job)
-    delivered = _renamed(_renamed('argocd_app_info{project="slipway"}', "name", "application"), _TO, "environment")
+    # A folder in which only holds/ or retired/ is left has an Application, too: an empty one, Healthy and Synced.
+    # One that lacks nothing but its Deployment is Healthy as well, and OutOfSync.
+    app = 'argocd_app_info{project="slipway"'
+    apps = f'{app},health_status!="Healthy"}} or {app},sync_status="OutOfSync"}}'
+    delivered = _renamed(_renamed(apps, "name", "application"), _TO, "environment")
     return [
         Alert(
             "SlipwayModelDown",
@@ -73,8 +77,9 @@ def _serving(limits: Monitoring) -> list[Alert]:
             "critical",
             "No server of {{ $labels.application }} has its model loaded.",
             "See the pods: kubectl -n {{ $labels.environment }} get pods -l app.kubernetes.io/managed-by=slipway. "
-            "Init:Error is a bundle that does not match its release: kubectl logs -c fetch. Pending lacks room "
-            "or a volume. Was it released just now? Then slipway rollback takes the last good version back.",
+            "Init:Error is a bundle that does not match its release: kubectl -n {{ $labels.environment }} logs POD "
+            "-c fetch. Pending lacks room or a volume. Was it released just now? Then slipway rollback takes the last "
+            "good version back.",
         ),
         Alert(
             "SlipwayServerNotReady",
@@ -228,7 +233,7 @@ def _delivery(values: Values) -> list[Alert]:
             "15m",
             "warning",
             "{{ $labels.persistentvolumeclaim }} has {{ $value | humanizePercentage }} left.",
-            f"slipway gc shows what nothing refers to any more; argo -n {values.namespace} submit --from "
+            f"slipway gc --dry-run shows what nothing refers to any more; argo -n {values.namespace} submit --from "
             "cronwf/slipway-gc removes it. Else make the volume larger.",
         ),
     ]

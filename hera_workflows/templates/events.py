@@ -16,6 +16,7 @@ _LARGEST = 1 << 20  # bytes of a delivery; also what one message of JetStream ca
 _HEX = "^([0-9a-f]{40}|[0-9a-f]{64})$"
 # Some four minutes; a controller that rolls out needs less.
 _RETRY = {"steps": 8, "duration": "2s", "factor": 2, "jitter": 0.1}
+_NEEDS = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}  # of each container
 
 
 def events(values: Values) -> dict[str, list[Object]]:
@@ -35,7 +36,8 @@ def _bus(values: Values) -> Object:
         spec: dict[str, Any] = {"jetstreamExotic": {"url": bus.url, "streamConfig": stream, **access}}
     else:
         # JetStream's images keep their own root file system writable.
-        container = {"securityContext": {k: v for k, v in CONTAINER_SECURITY.items() if k != "readOnlyRootFilesystem"}}
+        security = {key: value for key, value in CONTAINER_SECURITY.items() if key != "readOnlyRootFilesystem"}
+        container = {"securityContext": security, "resources": _NEEDS}
         spec = {
             "jetstream": {
                 "version": bus.version,
@@ -195,11 +197,10 @@ def _workflow(template: str, named: dict[str, str], passed: tuple[str, ...], val
 
 
 def _pod(account: str) -> dict[str, Any]:
-    needs = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
     return {
         "serviceAccountName": account,
         "securityContext": POD_SECURITY,
-        "container": {"securityContext": CONTAINER_SECURITY, "resources": needs},
+        "container": {"securityContext": CONTAINER_SECURITY, "resources": _NEEDS},
     }
 
 

@@ -97,7 +97,7 @@ class Secrets(_Section):
     """The names of the Secrets that the operator brings; docs/install.md says what stands in each."""
 
     signing: _Name = "slipway-signing"  # signing.key: publish
-    verify: _Name = "slipway-verify"  # signing.pub: whoever reads the store, the servers too
+    verify: _Name = "slipway-verify"  # signing.pub: the servers' fetch; doctor compares it
     notify: _Name = "slipway-notify"  # url; optional
     git_read: _Name = "slipway-git-read"  # credentials, in the format of git's credential store; optional
     git_write: _Name = "slipway-git-write"  # the same, for whoever writes the env repo

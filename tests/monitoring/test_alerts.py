@@ -54,9 +54,11 @@ ALL = ("slipway-workflows", "slipway-events", "slipway-delivery")
 # What is seen every minute, in promtool's notation: 0+5x60 begins at 0 and grows by 5 sixty times; _x15 is absent.
 FIRES: dict[str, dict[str, dict[str, str]]] = {
     "SlipwayModelDown": {
-        "no server has it": {app(): "1x60"},
-        "the pods run and have not loaded it": {app(): "1x60", UP: "1x60"},
-        "another model is served": {app(): "1x60", SUCCESS.replace("digits", "other"): "1x60"},
+        "no server has it": {app(health="Progressing"): "1x60"},
+        "its pods are given up": {app(health="Degraded"): "1x60"},
+        "its Deployment is refused": {app(sync="OutOfSync"): "1x60"},
+        "the pods run and have not loaded it": {app(health="Progressing"): "1x60", UP: "1x60"},
+        "another model is served": {app(health="Progressing"): "1x60", SUCCESS.replace("digits", "other"): "1x60"},
     },
     "SlipwayServerNotReady": {
         "it does not answer": {UP: "0x60"},
@@ -105,8 +107,10 @@ FIRES: dict[str, dict[str, dict[str, str]]] = {
 SILENT: dict[str, dict[str, dict[str, str]]] = {
     "SlipwayModelDown": {
         "served": {app(): "1x60", SUCCESS: "1x60"},
-        "down for nine minutes": {app(): "1x60", SUCCESS: "1x51 _x9"},
-        "another project's": {app(project="other"): "1x60"},
+        "only its holds are left, which need no server": {app(): "1x60"},
+        "the version before serves on": {app(health="Progressing"): "1x60", SUCCESS: "1x60"},
+        "down for nine minutes": {app(health="Progressing"): "1x60", SUCCESS: "1x51 _x9"},
+        "another project's": {app(health="Progressing", project="other"): "1x60"},
     },
     "SlipwayServerNotReady": {"ready": {UP: "1x60", SUCCESS: "1x60"}, "starting": {UP: "_x55 1x5"}},
     "SlipwayErrorRatio": {

@@ -95,6 +95,12 @@ def test_every_workflow_that_a_trigger_names_is_installed() -> None:
     assert named <= {w["metadata"]["name"] for w in objects(of("gitea"), "WorkflowTemplate")}
 
 
+def test_no_container_of_the_event_bus_is_without_resources() -> None:
+    (bus,) = objects(values(), "EventBus")
+    templates = [part for name, part in bus["spec"]["jetstream"].items() if name.lower().endswith("containertemplate")]
+    assert [part["resources"]["limits"]["memory"] for part in templates] == ["256Mi"] * 3
+
+
 def test_a_host_gives_an_ingress_for_exactly_the_webhook() -> None:
     (ingress,) = objects(values(webhook={"host": "events.example.com", "tls_secret": "events-tls"}), "Ingress")
     (rule,) = ingress["spec"]["rules"]

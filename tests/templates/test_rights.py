@@ -35,12 +35,11 @@ def secrets_of(template: dict[str, Any]) -> set[str]:
         ),
         (
             "slipway-release",
-            {("argocd", "applications", v) for v in ("get", "list")}
+            {("argocd", "applications", "list")}
             | {
-                (environment, resource, verb)
+                (environment, resource, "list")
                 for environment in ("staging", "production")
                 for resource in ("deployments", "configmaps")
-                for verb in ("get", "list")
             },
         ),
     ],
