@@ -39,13 +39,14 @@ def env() -> None:
 @click.option(
     "--values",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The values file of `slipway render`: its env_repo is set up; images and store go into base/installation/.",
+    help="The values file of `slipway render`: its env_repo is set up; base/installation/, base/autoscaling/ follow it.",
 )
 @click.pass_obj
 def env_init(home: Path | None, url: str | None, folder: Path | None, values: Path | None) -> None:
     """Commit environments and Kustomize base to an environment repository; what it has already stays as it is.
 
-    Only base/installation/ is slipway's own, and follows --values: run this again when images or the store change.
+    Only base/installation/ and base/autoscaling/ are slipway's own, and written anew from --values: run this again when
+    images, the store or Prometheus change.
 
     \b
     slipway env init
