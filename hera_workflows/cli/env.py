@@ -39,7 +39,7 @@ def env() -> None:
 @click.option(
     "--values",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The values file of `slipway render`: its env_repo is set up; base/installation/, base/autoscaling/ follow it.",
+    help="The values file of `slipway render`: sets up its env_repo, writes base/installation/ and base/autoscaling/.",
 )
 @click.pass_obj
 def env_init(home: Path | None, url: str | None, folder: Path | None, values: Path | None) -> None:
