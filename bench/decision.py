@@ -170,6 +170,7 @@ def decide(url: str, count: int) -> None:
             requests=seen.requests,
             failures=seen.failures,
             p95_ms=seen.p95_ms,
+            p95_requests=seen.p95_requests,
             replay=None,
         )
         judgement = judge(observation, policy, measurements.at)

@@ -32,6 +32,7 @@ class Measured:
     requests: float | None
     failures: dict[str, float] | None  # by Triton's reason; those above zero
     p95_ms: float | None
+    p95_requests: float | None  # at most so many requests are what p95_ms was measured of
     window: timedelta  # that the counts cover
 
 
@@ -67,6 +68,7 @@ class Measurements:
             requests=self._requests(key),
             failures=self._failures(key),
             p95_ms=None if (p95 := self.tables["p95_us"].get(key)) is None else p95 / 1000,
+            p95_requests=self.tables["lately"].get(key),
             window=self.window if since is None else min(self.window, self.at - since),
         )
 
@@ -108,7 +110,7 @@ class LiveMetrics(Protocol):
 
 
 class PrometheusMetrics:
-    """LiveMetrics over Prometheus's HTTP API: nine queries, whatever the number of models."""
+    """LiveMetrics over Prometheus's HTTP API: ten queries, whatever the number of models."""
 
     def __init__(self, url: str, *, timeout: float = 10.0, job: str = "triton") -> None:
         """`timeout`: seconds that one query may take."""

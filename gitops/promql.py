@@ -12,6 +12,7 @@ _VERSION = "environment, model, version"
 # Latency quantiles are NaN while nobody asks, so the last one within this stretch speaks.
 _LATENCY_SECONDS = 300
 _STEPS = 60
+_LOOKS = 288  # within a window; every five minutes of a day
 # Our model.py counts the errors that it answers under this reason; for Triton they are successes.
 ERROR_RESPONSE = "ERROR_RESPONSE"
 
@@ -43,6 +44,7 @@ class Queries:
     failure_series: str  # how many there are: their absence must not pass for the absence of failures
     failures: str  # by reason, without zeros: five reasons a model would be most of all data
     p95_us: str  # of the slowest server
+    lately: str  # requests that succeeded in the stretch from which p95_us may be
     duplicates: str  # versions with two series where one was meant
 
 
@@ -61,6 +63,9 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
     step = max(1, -(-_seconds(span) // _STEPS))
     # A restart of the server between two steps shows as a beginning too: its series are gone for a scrape at least.
     began = f"timestamp({success} unless {success} offset {step}s)"
+    # A server that began again may have counted past what it had: successes tell, for most failures never change.
+    look = max(1, -(-_seconds(window) // _LOOKS))
+    restarted = f"resets({success}[{_seconds(window)}s:{look}s]) > 0"
     duplicates = " or ".join(
         f"count by ({_VERSION}, instance{more}) ({series}) > 1"
         for series, more in ((success, ""), (failure, ", reason"), (latency, ""))
@@ -69,21 +74,29 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
         replicas=f"count by (environment, serves) ({up})",
         ready_replicas=f"count by ({_VERSION}) ({success})",
         ready_since=f"max by ({_VERSION}) ({began} or max_over_time({began}[{_seconds(span)}s:{step}s]))",
-        successes=f"sum by ({_VERSION}) ({since(success, window)})",
+        successes=f"sum by ({_VERSION}) ({since(success, window, restarted)})",
         failure_series=f"count by ({_VERSION}) ({failure})",
-        failures=f"sum by ({_VERSION}, reason) ({since(failure, window)} or {since(answered, window)}) != 0",
+        failures=f"sum by ({_VERSION}, reason) ({since(failure, window, restarted)} or "
+        f"{since(answered, window, restarted)}) != 0",
         p95_us=f"max by ({_VERSION}) ({latency} >= 0 or last_over_time(({latency} >= 0)[{_LATENCY_SECONDS}s:15s]))",
+        lately=f"sum by ({_VERSION}) ({since(success, timedelta(seconds=_LATENCY_SECONDS))})",
         duplicates=f"count by ({_VERSION}) ({duplicates})",
     )
 
 
-def since(counter: str, window: timedelta) -> str:
-    """How much a counter has grown within `window`, its whole value where it is younger than that."""
+def since(counter: str, window: timedelta, began: str = "") -> str:
+    """How much a counter has grown within `window`, its whole value where it is younger than that.
+
+    `began`: versions on servers whose counters are younger than that, though they are larger than what they were then.
+    """
     # Not increase(): that extrapolates, misses what came before the first scrape, and reads every sample in between.
     # A counter starts at 0 when a server loads the version, so its value is the count since then, warm-up requests
     # included; where it is older than the window, what it was at the window's start is taken off.
     offset = f"{_seconds(window)}s"
-    return f"({counter} - ({counter} offset {offset} <= {counter})) or {counter}"
+    grown = f"({counter} - ({counter} offset {offset} <= {counter}))"
+    if began:
+        grown = f"({grown} unless on ({_VERSION}, instance) ({began}))"
+    return f"{grown} or {counter}"
 
 
 def _seconds(duration: timedelta) -> int:

@@ -58,9 +58,7 @@ def parse_ref(ref: str) -> tuple[str, str, int] | None:
         return None
 
 
-def waiting(
-    branches: Mapping[str, str], environment: str, model: str, strays: Collection[str] = ()
-) -> dict[int, str]:
+def waiting(branches: Mapping[str, str], environment: str, model: str, strays: Collection[str] = ()) -> dict[int, str]:
     """Number -> head of every request for a model, among branches (full ref -> commit) but those at `strays`."""
     found: dict[int, str] = {}
     for ref, head in branches.items():

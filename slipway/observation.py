@@ -47,5 +47,6 @@ class Observation(_Value):
     requests: Count | None  # inferences that succeeded or failed, over all replicas
     failures: dict[str, Count] | None  # by Triton's reason
     p95_ms: Count | None  # the slowest replica's
+    p95_requests: Count | None = None  # of how many requests p95_ms is, at most; None: it cannot be told
     replay: Replay | None  # None when none was asked for
     errors: list[str] = Field(default_factory=list)  # measurements that failed, one line each

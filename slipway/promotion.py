@@ -84,7 +84,8 @@ class Situation:
 def next_step(now: Situation) -> Step:
     """The one thing to do. Only FAIL rolls back, only PASS promotes, and a version never replaces a newer one.
 
-    Rollbacks are never frozen. A version that is on hold where it is served goes no further. An INCONCLUSIVE validation is never merged without a person.
+    Rollbacks are never frozen. A version that is on hold where it is served goes no further. An INCONCLUSIVE
+    validation is never merged without a person.
     """
     if now.judgement.verdict is Verdict.FAIL:
         return _after_failure(now)

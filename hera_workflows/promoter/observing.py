@@ -85,6 +85,7 @@ def _measured(measurements: Measurements, environment: str, version: ModelVersio
         requests=measured.requests if measured else None,
         failures=measured.failures if measured else None,
         p95_ms=measured.p95_ms if measured else None,
+        p95_requests=measured.p95_requests if measured else None,
         replay=None,
         errors=errors,
     )

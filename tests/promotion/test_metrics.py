@@ -94,6 +94,23 @@ def test_a_counter_that_began_again_counts_from_zero(watch, measured):
     assert measured(environment).requests == 4
 
 
+def test_a_counter_that_began_again_and_passed_what_it_was_counts_from_zero(watch, measured, until):
+    environment, [server] = watch(triton(400))
+    until(after(10))
+    server.say(triton(5))
+    server.say(triton(580, {"BACKEND": 3}))
+    seen = measured(environment, window=timedelta(seconds=10))
+    assert (seen.requests, seen.failures) == (583, {"BACKEND": 3})
+
+
+def test_failures_of_a_server_that_began_again_count_from_zero_as_its_successes_do(watch, measured, until):
+    environment, [server] = watch(triton(1000, {"BACKEND": 20}))
+    until(after(10))
+    server.say(triton(580, {"BACKEND": 20}))
+    seen = measured(environment, window=timedelta(seconds=10))
+    assert (seen.requests, seen.failures) == (600, {"BACKEND": 20})
+
+
 def test_another_version_of_the_model_does_not_count(watch, measured):
     environment, _ = watch(triton(900, version=2) + triton(5, version=3))
     assert (measured(environment, 3).requests, measured(environment, 2).requests) == (5, 900)
@@ -228,7 +245,7 @@ def test_many_models_take_no_more_queries_than_one(prometheus, watch):
             measurements = metrics.measure(span=timedelta(minutes=1), only={"environment": environment})
         assert len(measurements.tables["successes"]) == models
         counts.append(answered(prometheus.url) - before)
-    assert counts == [9, 9]
+    assert counts == [10, 10]
 
 
 def test_every_moment_is_by_the_clock_of_prometheus(prometheus):
