@@ -1,4 +1,4 @@
-"""Are the Debian packages installed that the node needs?"""
+"""Are the Debian packages installed that the node and the tests need?"""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _PACKAGES = {
     "iproute2": "ip",
     "procps": "sysctl",
     "util-linux": "nsenter",
+    "chromium": "chromium",  # looks at the report as people do
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
 

@@ -52,8 +52,10 @@ def _kill(names: Iterable[str]) -> None:
 
 
 def _containers(kube: Kube) -> set[str]:
-    pods: dict[str, Any] = kube.get("pods", "--all-namespaces") or {}
-    return {status["containerID"] for pod in pods["items"] for status in pod["status"].get("containerStatuses", [])}
+    """Those that run, but for the pods of workflows, which come and go."""
+    pods: dict[str, Any] = kube.get("pods", "--all-namespaces", "--selector=!workflows.argoproj.io/workflow") or {}
+    found = [status for pod in pods["items"] for status in pod["status"].get("containerStatuses", [])]
+    return {status["containerID"] for status in found if "running" in status["state"]}
 
 
 def _node_is_ready(kube: Kube) -> bool:
