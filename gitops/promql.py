@@ -66,6 +66,8 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
     # A server that began again may have counted past what it had: successes tell, for most failures never change.
     look = max(1, -(-_seconds(window) // _LOOKS))
     restarted = f"resets({success}[{_seconds(window)}s:{look}s]) > 0"
+    same_life = f"unless on ({_VERSION}, instance) ({restarted})"
+    failed = f"({_grown(failure, window)} or {_grown(answered, window)})"
     duplicates = " or ".join(
         f"count by ({_VERSION}, instance{more}) ({series}) > 1"
         for series, more in ((success, ""), (failure, ", reason"), (latency, ""))
@@ -74,29 +76,25 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
         replicas=f"count by (environment, serves) ({up})",
         ready_replicas=f"count by ({_VERSION}) ({success})",
         ready_since=f"max by ({_VERSION}) ({began} or max_over_time({began}[{_seconds(span)}s:{step}s]))",
-        successes=f"sum by ({_VERSION}) ({since(success, window, restarted)})",
+        successes=f"sum by ({_VERSION}) (({_grown(success, window)} {same_life}) or {success})",
         failure_series=f"count by ({_VERSION}) ({failure})",
-        failures=f"sum by ({_VERSION}, reason) ({since(failure, window, restarted)} or "
-        f"{since(answered, window, restarted)}) != 0",
+        failures=f"sum by ({_VERSION}, reason) (({failed} {same_life}) or {failure} or {answered}) != 0",
         p95_us=f"max by ({_VERSION}) ({latency} >= 0 or last_over_time(({latency} >= 0)[{_LATENCY_SECONDS}s:15s]))",
         lately=f"sum by ({_VERSION}) ({since(success, timedelta(seconds=_LATENCY_SECONDS))})",
         duplicates=f"count by ({_VERSION}) ({duplicates})",
     )
 
 
-def since(counter: str, window: timedelta, began: str = "") -> str:
-    """How much a counter has grown within `window`, its whole value where it is younger than that.
+def since(counter: str, window: timedelta) -> str:
+    """How much a counter has grown within `window`, its whole value where it is younger than that."""
+    return f"{_grown(counter, window)} or {counter}"
 
-    `began`: versions on servers whose counters are younger than that, though they are larger than what they were then.
-    """
+
+def _grown(counter: str, window: timedelta) -> str:
     # Not increase(): that extrapolates, misses what came before the first scrape, and reads every sample in between.
     # A counter starts at 0 when a server loads the version, so its value is the count since then, warm-up requests
     # included; where it is older than the window, what it was at the window's start is taken off.
-    offset = f"{_seconds(window)}s"
-    grown = f"({counter} - ({counter} offset {offset} <= {counter}))"
-    if began:
-        grown = f"({grown} unless on ({_VERSION}, instance) ({began}))"
-    return f"{grown} or {counter}"
+    return f"({counter} - ({counter} offset {_seconds(window)}s <= {counter}))"
 
 
 def _seconds(duration: timedelta) -> int:
