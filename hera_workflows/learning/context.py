@@ -57,6 +57,7 @@ class Context:
         self._save_share = save_share
         self._part = 0.0
         self._calls = 0
+        self._begun = False  # whether epochs() was asked already
         self._at = at
         checkpoint_dir.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(usable_cpus())
@@ -84,8 +85,15 @@ class Context:
         state: everything that changes while training and has state_dict() and load_state_dict(): model=…, optimizer=…,
         scheduler=…. It is put back from the last checkpoint first, and saved after epochs, the last one always. Modules
         begin with the champion's weights when model.yaml says `train: {from: champion}`.
-        Raises Rejected if there is a checkpoint that cannot be read or belongs to another training.
+        Raises Rejected if there is a checkpoint that cannot be read or belongs to another training, and when it is
+        called a second time: a checkpoint says how far one loop came, and nothing of other loops.
         """
+        if self._begun:
+            raise Rejected(
+                "ctx.epochs is called a second time; train in one loop, and change what is frozen inside it by the "
+                "epoch number"
+            )
+        self._begun = True
         total = self._count(count)
         for name, part in state.items():
             if not (hasattr(part, "state_dict") and hasattr(part, "load_state_dict")):
