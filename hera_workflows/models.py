@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -65,6 +66,7 @@ def _read(content: bytes | str) -> tuple[ModelSpec | None, list[Problem]]:
 
 # Beside the folders of a run's models lies that of the pushed tree.
 _TAKEN = ("source",)
+_CLASS_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _SHORT = {
     "string_pattern_mismatch": "has characters or a length that are not allowed",
     "int_parsing": "is not a whole number",
@@ -225,7 +227,13 @@ def _metric_problems(
     if not bracket and metric in known:
         return []
     if bracket and base in task.PER_CLASS and rest.endswith("]"):
-        if classes is None or rest[:-1] in classes:
+        if classes is None:
+            # `classes` that are no list are said already; where there are none, numbers are the names.
+            if marked.value.get("classes") is not None or _CLASS_NUMBER.fullmatch(rest[:-1]):
+                return []
+            near = "list the names in `classes`, or write a number from 0"
+            return [Problem(*place, f"{_shown(metric)}: no class {_shown(rest[:-1])}; {near}")]
+        if rest[:-1] in classes:
             return []
         near = _did_you_mean(rest[:-1], [str(name) for name in classes])
         return [Problem(*place, f"{_shown(metric)}: no class {_shown(rest[:-1])}; {near}")]

@@ -131,6 +131,19 @@ def test_a_gate_on_an_unknown_class_is_answered_with_the_nearest_class():
     assert found == "model.yaml:5:3: 'recall[cta]': no class 'cta'; did you mean cat?"
 
 
+@pytest.mark.parametrize("metric", ["f1[cat]", "f1[-1]", "f1[01]", "f1[]"])
+def test_without_classes_a_gate_on_one_class_names_it_by_its_number(metric: str):
+    (found,) = problems(GOOD + f"gates:\n  champion: {{metric: '{metric}'}}")
+    number = metric[3:-1]
+    assert found == (
+        f"model.yaml:4:22: '{metric}': no class '{number}'; list the names in `classes`, or write a number from 0"
+    )
+
+
+def test_without_classes_a_gate_may_name_a_number():
+    assert problems(GOOD + "gates: {champion: {metric: 'f1[10]'}}") == []
+
+
 def test_a_limit_that_asks_for_a_bad_model_is_refused():
     (found,) = problems(GOOD + 'gates: {accuracy: "<= 0.9"}')
     assert found == "model.yaml:3:19: accuracy is better when higher, so '<= 0.9' asks for a bad model; write >="
