@@ -14,6 +14,7 @@ class Site:
     def __init__(self) -> None:
         self.content = b""
         self.etag: str | None = '"1"'
+        self.length = True  # whether it says how long the body is
         self.redirect: str | None = None
         self.status = 200
         self.break_after: int | None = None  # bytes of the body, then the connection ends
@@ -38,13 +39,19 @@ def serving(site: Site) -> Iterator[str]:
             wanted = self.headers.get("Range")
             if wanted and site.etag and self.headers.get("If-Range") == site.etag:
                 begin = int(wanted.removeprefix("bytes=").rstrip("-"))
+            if begin and begin >= len(site.content):
+                self.send_response(416)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             body = site.content[begin:]
             self.send_response(206 if begin else site.status)
             if begin:
                 self.send_header("Content-Range", f"bytes {begin}-{len(site.content) - 1}/{len(site.content)}")
             if site.etag:
                 self.send_header("ETag", site.etag)
-            self.send_header("Content-Length", str(len(body)))
+            if site.length:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if site.break_after is not None:
                 self.wfile.write(body[: site.break_after])

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from loopback import Site, serving
 
+from hera_workflows.learning.datasets.transfer import Limits
+from hera_workflows.learning.datasets.web import download
 from slipway.errors import Misconfigured, Rejected, SlipwayError, TryAgain
 
 CONTENT = bytes(range(256)) * 4000
@@ -94,6 +96,15 @@ def test_a_server_without_a_validator_is_read_from_the_start(get, site: Site, ur
     site.break_after = None
     get(f"{url}/points.csv", digest_of(CONTENT))
     assert site.ranges == [None, None]
+
+
+def test_a_part_that_was_all_of_a_file_of_unknown_length_is_read_anew(site: Site, url: str, tmp_path: Path):
+    site.content, site.length = CONTENT, False
+    limits = Limits(max_bytes=1 << 30, stall=10.0, redirects=frozenset())
+    for _ in range(2):
+        download("points", f"{url}/points.csv", tmp_path / "points.csv", limits)
+    assert (tmp_path / "points.csv").read_bytes() == CONTENT
+    assert site.ranges == [None, "bytes=1024000-", None]
 
 
 def test_a_server_that_stalls_is_left_and_what_came_is_kept(get, site: Site, url: str):

@@ -89,6 +89,10 @@ def download(where: str, url: str, target: Path, limits: Limits) -> bool:
             copy_on(where, _lively(where, url, response.read1, limits.stall), target, begin, meter, limits)
             meter.end()
     except urllib.error.HTTPError as error:
+        if error.code == 416 and begin:
+            # There is nothing after the last byte: whoever sends no length leaves open that this was all.
+            target.unlink()
+            return download(where, url, target, limits)
         family = TryAgain if error.code >= 500 or error.code in (408, 425, 429) else Rejected
         raise family(f"{where}: {url} answers {error.code} {error.reason}; see whether the url is right") from None
     except TimeoutError:
