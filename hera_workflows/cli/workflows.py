@@ -156,10 +156,11 @@ def logs(
 
 def _before(root: Path, name: str | None) -> dict[str, str]:
     """The parameters that the run of that name began with; none for a new one."""
-    from hera_workflows.local.runs import find_runs
+    from hera_workflows.local.journal import read_journal
+    from hera_workflows.local.runner import is_name
 
-    begun = [run.past.identity for run in find_runs(root) if run.name == name] if name else []
-    return dict(begun[0]["parameters"]) if begun and begun[0] is not None else {}
+    begun = read_journal(root / name / "journal.jsonl").identity if name and is_name(name) else None
+    return dict(begun["parameters"]) if begun is not None else {}
 
 
 def _template(text: str) -> Path:

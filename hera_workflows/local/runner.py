@@ -31,7 +31,7 @@ from hera_workflows.local.steps import Place, Steps, Tell
 from hera_workflows.templates.values import Values
 from slipway.errors import Rejected, TryAgain
 
-__all__ = ["identify", "run"]
+__all__ = ["identify", "is_name", "run"]
 
 _RUN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -63,7 +63,7 @@ def run(
     allowed = Values().images.model_dump().values() if images is None else images
     check(manifest, allowed, volumes)
     values = workflow_parameters(manifest, parameters)
-    if not _RUN.fullmatch(name):
+    if not is_name(name):
         raise Rejected(
             f"{name[:80]!r} is not a run's name; use 1 to 63 of a-z, 0-9, . and -, starting with a letter or digit"
         )
@@ -120,6 +120,11 @@ def _unwritable(folder: Path, error: Exception) -> Exception:
     return TryAgain(
         f"{folder} cannot be written ({error.strerror}); free space, then run it again: it goes on from here"
     )
+
+
+def is_name(text: str) -> bool:
+    """Whether a run may be called that."""
+    return _RUN.fullmatch(text) is not None
 
 
 def identify(manifest: Manifest, content: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hera_workflows.local.journal import Past, read_journal
 from hera_workflows.local.locks import lock_path
 from slipway.errors import Misconfigured, Rejected
 
-__all__ = ["Run", "find_run", "find_runs", "name_for", "prune"]
+__all__ = ["Run", "find_run", "find_runs", "name_for", "prune", "unended_runs"]
 
 _KEPT = 200  # runs of which journal and logs stay
 _SLACK = 50  # more than that before anything is removed, because it takes reading the journals of the rest
@@ -73,6 +73,13 @@ def find_runs(root: Path) -> list[Run]:
     """The runs under `root` to which something happened lately, at most 20, oldest first."""
     journals = sorted(root.glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime_ns)[-_RECENT:]
     return sorted((find_run(root, path.parent.name) for path in journals), key=lambda run: run.past.started)
+
+
+def unended_runs(root: Path) -> list[Run]:
+    """The runs under `root` that began and did not end, however long ago, oldest first."""
+    runs = [Run(path.parent.name, path.parent, read_journal(path)) for path in root.glob("*/journal.jsonl")]
+    unended = [run for run in runs if run.past.identity is not None and run.past.status is None]
+    return sorted(unended, key=lambda run: run.past.started)
 
 
 def find_run(root: Path, name: str) -> Run:

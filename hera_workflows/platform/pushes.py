@@ -73,19 +73,25 @@ def unfinished(platform: Platform) -> list[tuple[str, Push]]:
 
     A push is kept by git before its hook runs; whoever kills the hook in between leaves a main that nobody builds.
     """
-    from hera_workflows.local.runs import find_runs
+    from hera_workflows.local.journal import read_journal
+    from hera_workflows.local.runs import unended_runs
 
-    runs = find_runs(platform.home / "workflows")
+    root = platform.home / "workflows"
     found = []
-    for run in runs:
-        if run.template == "slipway-push" and run.status == "Interrupted" and run.past.identity is not None:
+    for run in unended_runs(root):
+        if run.template == "slipway-push" and run.past.identity is not None and not run.going_on:
             values = run.past.identity["parameters"]
             found.append((run.name, Push(values["before"], values["after"], MAIN)))
     entries = _reflog(platform)
-    begun = [(platform.home / "workflows" / f"push-{commit[:10]}-{stamp}").is_dir() for commit, stamp in entries]
-    if entries and not begun[0]:
-        before = next((commit for (commit, _), done in zip(entries, begun, strict=True) if done), ZERO * 40)
-        push = Push(before, entries[0][0], MAIN)
+    # By its first fact, because a kill may have left the run's folder without any.
+    begun = (
+        (commit, stamp)
+        for commit, stamp in entries
+        if read_journal(root / f"push-{commit[:10]}-{stamp}" / "journal.jsonl").identity is not None
+    )
+    last = next(begun, None)
+    if entries and last != entries[0]:
+        push = Push(last[0] if last else ZERO * 40, entries[0][0], MAIN)
         found.append((workflow_name(platform, push), push))
     return found
 

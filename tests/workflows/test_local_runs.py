@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
-from workflow_bench import Bench, manifest, step
+from workflow_bench import Bench, manifest, past, step
 
 from hera_workflows.local.runs import prune
-
-
-def past(root: Path, name: str, when: int, template: str = "test", status: str | None = "Succeeded") -> None:
-    """A run that something happened to at `when`."""
-    folder = root / name
-    folder.mkdir(parents=True)
-    lines = [{"fact": "run", "identity": {"template": template, "parameters": {}}, "started": when}]
-    lines += [{"fact": "status", "status": status}] if status else []
-    (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    os.utime(folder / "journal.jsonl", (when, when))
 
 
 def left(root: Path) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workflow_bench import Bench, dag, ledger, manifest, step, task
+from workflow_bench import Bench, dag, ledger, manifest, past, step, task
 
 GOLDEN = Path(__file__).parent / "golden"
 SLIPWAY = [sys.executable, "-m", "hera_workflows"]
@@ -75,6 +75,19 @@ def test_a_run_goes_on_by_its_name_alone(bench: Bench) -> None:
     assert run(bench, story, "--name", "push-1", "-p", "what=digits").returncode == 78
     (bench.folder / "workspace" / "mended").touch()
     assert run(bench, story, "--name", "push-1").returncode == 0
+
+
+def test_a_run_goes_on_by_its_name_alone_after_many_others(bench: Bench) -> None:
+    story = manifest(step("main"), arguments={"parameters": [{"name": "what"}]})
+    assert run(bench, story, "--name", "push-1", "-p", "what=digits").returncode == 0
+    for count in range(20):
+        past(bench.root, f"newer-{count}", 4_000_000_000 + count)
+    assert run(bench, story, "--name", "push-1").returncode == 0
+
+
+def test_a_name_that_no_run_may_have_is_one_line_and_65(bench: Bench) -> None:
+    done = run(bench, manifest(step("a")), "--name", "x" * 300)
+    assert (done.returncode, len(done.stderr.splitlines())) == (65, 1)
 
 
 def test_a_run_prints_a_line_for_each_event_and_a_table(bench: Bench) -> None:
