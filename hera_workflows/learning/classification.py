@@ -118,7 +118,7 @@ def class_names(output: NDArray[Any], classes: Sequence[str] | None) -> list[str
 
 
 def check_output(output: NDArray[Any], labels: NDArray[Any], classes: Sequence[str] | None) -> list[str]:
-    """What is wrong with served probabilities; output: (*shape of labels, classes)."""
+    """What is wrong with served probabilities, or labels that have none; output: (*shape of labels, classes)."""
     import numpy as np
 
     shape = labels.shape
@@ -134,6 +134,12 @@ def check_output(output: NDArray[Any], labels: NDArray[Any], classes: Sequence[s
         return [f"the module answers with {output.shape[-1]} class; return one logit for each class"]
     if not np.isfinite(output).all():
         return ["the module answers with NaN or infinite numbers; lower the learning rate or check the inputs"]
+    count, high = output.shape[-1], int(labels.max(initial=0))
+    if high >= count:
+        return [
+            f"label {high} has no output: the module answers with {count} classes (0 to {count - 1}); "
+            "make the last layer larger or correct the label"
+        ]
     return []
 
 
