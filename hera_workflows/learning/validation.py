@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from hera_workflows.learning.tasks import Task
 from hera_workflows.learning.trained import Trained
 from slipway.errors import Rejected
 from slipway.manifest import MetricValue, Validation
+from slipway.spec import Gates
 from slipway.verdict import Check, Outcome, Verdict, outcome
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Judged", "judge"]
 
 INTERVALS_FOR = 12  # metrics with an interval: the global ones and the first gated per-class ones
+SHOWN = 20  # class names in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,16 @@ class Judged:
 def judge(
     trained: Trained, task: Task, test: Split, output: NDArray[Any], champion: Champion | None, served: Served
 ) -> Judged:
-    """Put every gate to the candidate's answers. Raises Rejected when they or their metrics are not numbers."""
+    """Put every gate to the candidate's answers.
+
+    Raises Rejected when they or their metrics are not numbers, or a gate names a class that they do not have.
+    """
     spec = trained.spec
     if problems := task.check_output(output, test.labels, spec.classes):
         raise Rejected("; ".join(problems))
     answers = Answers(task, output, test.labels, task.class_names(output, spec.classes))
+    if problems := _unknown_classes(trained.spec.gates, task, answers.names):
+        raise Rejected("; ".join(problems))
     evaluation = task.evaluate(output, test.labels, answers.names)
     metrics: dict[str, float] = evaluation["metrics"]
     for name, number in metrics.items():
@@ -98,6 +106,18 @@ def _champion(
             check, result.metric, result.candidate, result.champion, Interval(0.0, 0.0), None
         ), [check]
     return result, [result.check]
+
+
+def _unknown_classes(wanted: Gates, task: Task, names: Sequence[str]) -> list[str]:
+    """A sentence for each gate on one class, such as `f1[3]`, that the model does not have."""
+    metrics = [*wanted.metrics, wanted.champion.metric, *(gate.metric for gate in wanted.slices.values())]
+    found = []
+    for metric in dict.fromkeys(metrics):
+        base, bracket, rest = (metric or "").partition("[")
+        if bracket and base in task.PER_CLASS and rest.removesuffix("]") not in names:
+            known = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+            found.append(f"{metric}: the model has no class {rest.removesuffix(']')}; write one of {known} in gates")
+    return found
 
 
 def _metric_values(

@@ -39,6 +39,11 @@ def judged(
     return judge(trained, load_task(task), test, output, old, SERVED)
 
 
+def champion_check(result: Judged) -> Check:
+    (check,) = (check for check in result.validation.checks if check.name == "champion")
+    return check
+
+
 def test_a_label_that_the_model_has_no_output_for_is_refused():
     labels = np.where(np.arange(60) == 7, 5, LABELS)
     with pytest.raises(Rejected, match=r"label 5 has no output: the module answers with 3 classes \(0 to 2\)"):
@@ -50,3 +55,25 @@ def test_a_token_label_that_the_model_has_no_output_for_is_refused():
     task = load_task("token-classification")
     (said,) = task.check_output(np.full((2, 2, 3), 1 / 3, "float32"), labels, ["O", "B-PER", "I-PER"])
     assert said.startswith("label 4 has no output: the module answers with 3 classes")
+
+
+@pytest.mark.parametrize("champion", [None, RIGHT], ids=["first version", "later version"])
+@pytest.mark.parametrize(
+    "gates",
+    [
+        {"champion": {"metric": "f1[3]"}},
+        {"slices": {"half": {"metric": "f1[3]", "threshold": ">= 0.5"}}},
+        {"f1[3]": ">= 0.5"},
+    ],
+    ids=["champion", "slices", "limit"],
+)
+def test_a_gate_on_a_class_that_the_model_does_not_have_is_refused(
+    gates: dict[str, object], champion: np.ndarray | None
+):
+    with pytest.raises(Rejected, match=r"^f1\[3\]: the model has no class 3; write one of 0, 1, 2 in gates$"):
+        judged(RIGHT, LABELS, gates=gates, champion=champion)
+
+
+def test_a_gate_on_a_class_by_its_number_is_judged():
+    result = judged(RIGHT, LABELS, gates={"champion": {"metric": "f1[2]", "margin": 0.1}}, champion=RIGHT)
+    assert champion_check(result).verdict is Verdict.PASS
