@@ -94,9 +94,9 @@ def _champion(
     if champion is None:
         reason = "the first version: the first environment serves none to compare with"
         return None, [Check(name="champion", verdict=Verdict.PASS, reason=reason)]
-    if champion.output is None or champion.output.shape != answers.output.shape:
-        reason = champion.problem or f"{champion.name} answers in another shape: they cannot be compared"
-        return None, [Check(name="champion", verdict=Verdict.INSUFFICIENT_DATA, reason=reason)]
+    if problem := _not_comparable(champion, answers, trained.spec.classes):
+        return None, [Check(name="champion", verdict=Verdict.INSUFFICIENT_DATA, reason=problem)]
+    assert champion.output is not None
     theirs = Answers(answers.task, champion.output, answers.labels, answers.names)
     result = gates.against_champion(trained.spec.gates.champion, answers, theirs, champion.name)
     if champion.same_files:
@@ -106,6 +106,21 @@ def _champion(
             check, result.metric, result.candidate, result.champion, Interval(0.0, 0.0), None
         ), [check]
     return result, [result.check]
+
+
+def _not_comparable(champion: Champion, answers: Answers, classes: Sequence[str] | None) -> str | None:
+    """Why the champion's answers say nothing about the candidate's, which may be what repairs it."""
+    import numpy as np
+
+    if champion.output is None:
+        return champion.problem or f"{champion.name} has no answers: they cannot be compared"
+    if champion.output.shape != answers.output.shape:
+        return f"{champion.name} answers in another shape: they cannot be compared"
+    if not np.isfinite(champion.output).all():
+        return f"{champion.name} answers with NaN or infinite numbers on this test split: they cannot be compared"
+    if problems := answers.task.check_output(champion.output, answers.labels, classes):
+        return f"{champion.name} cannot be compared: {'; '.join(problems)}"
+    return None
 
 
 def _unknown_classes(wanted: Gates, task: Task, names: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from hera_workflows.learning.validation import Judged, judge
 from slipway.errors import Rejected
 from slipway.manifest import DataSummary
 from slipway.spec import ModelSpec
-from slipway.verdict import Check, Verdict
+from slipway.verdict import Check, Outcome, Verdict
 
 SERVED = Served([Check(name="serves", verdict=Verdict.PASS, reason="it serves")], {}, (1.0,), 1.0, 1.0)
 LABELS = np.arange(60) % 3
@@ -77,3 +77,20 @@ def test_a_gate_on_a_class_that_the_model_does_not_have_is_refused(
 def test_a_gate_on_a_class_by_its_number_is_judged():
     result = judged(RIGHT, LABELS, gates={"champion": {"metric": "f1[2]", "margin": 0.1}}, champion=RIGHT)
     assert champion_check(result).verdict is Verdict.PASS
+
+
+def one_nan(output: np.ndarray) -> np.ndarray:
+    """The same answers, but for one that is no number."""
+    spoilt = output.copy()
+    spoilt[7] = np.nan
+    return spoilt
+
+
+@pytest.mark.parametrize("task", ["multiclass-classification", "regression"])
+def test_a_champion_that_answers_nan_leaves_the_verdict_open(task: str):
+    output = RIGHT if task == "multiclass-classification" else LABELS[:, None].astype("float32")
+    result = judged(output, LABELS, task=task, champion=one_nan(output))
+    assert result.validation.outcome is Outcome.INCONCLUSIVE
+    assert champion_check(result).reason == (
+        "clouds@3 answers with NaN or infinite numbers on this test split: they cannot be compared"
+    )
