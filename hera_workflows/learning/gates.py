@@ -3,7 +3,8 @@
 Pure. The rules, with c the confidence (0.95 unless model.yaml says otherwise):
 
 absolute   PASS when the measured number meets the limit, else FAIL.
-slices     Values of a column with fewer than min_samples are not judged. A value that meets the limit passes. One
+slices     Values of a column with fewer than min_samples, or with nothing that the metric counts (the recall of a
+           class that does not occur), are not judged. A value that meets the limit passes. One
            that misses it is FAIL when it misses significantly (one-sided, Holm over all slices together, level 1 - c),
            else it is INSUFFICIENT_DATA.
 champion   With d the improvement over the champion on the same samples, and its two-sided interval at c:
@@ -22,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hera_workflows.learning.measured import Answers, difference, direction, interval, value
+from hera_workflows.learning.measured import Answers, difference, direction, interval, share, value
 from hera_workflows.learning.resampling import (
     Interval,
     binomial_below,
@@ -95,7 +96,8 @@ def slices(
         metric = gate.metric or answers.task.PRIMARY
         for name in np.unique(columns[column]):
             part = answers.take(columns[column] == name)
-            if len(part) < gate.min_samples:
+            counts = share(part, metric)
+            if len(part) < gate.min_samples or (counts is not None and counts[1] == 0):
                 found.append((gate, SliceResult(column, str(name), metric, len(part), None, None, None)))
                 p_values.append(1.0)
                 continue
@@ -128,7 +130,7 @@ def unjudged(results: Sequence[SliceResult]) -> list[Check]:
         Check(
             name=f"slice {column}",
             verdict=Verdict.INSUFFICIENT_DATA,
-            reason="no value has min_samples samples; collect more or lower min_samples",
+            reason="no value has min_samples samples with what is measured; collect more or lower min_samples",
         )
         for column in sorted(columns)
     ]
@@ -136,16 +138,17 @@ def unjudged(results: Sequence[SliceResult]) -> list[Check]:
 
 def _p_of_missing(part: Answers, metric: str, limit: Threshold) -> float:
     """The one-sided p value that the slice meets the limit; small means that it misses it."""
-    import numpy as np
-
     if (right := part.hits(metric)) is not None:
         return binomial_below(int(right.sum()), len(part), min(1.0, max(0.0, limit.value)))
     bounds_at = interval(part, metric, 0.6826894921)  # ± one standard error
     measured = value(part, metric)
     if bounds_at is None or bounds_at.high <= bounds_at.low:
+        if (counts := share(part, metric)) is not None:
+            # Not one of three found: resampled it is 0 each time, and yet three are few.
+            return binomial_below(*counts, min(1.0, max(0.0, limit.value)))
         return 0.0 if not limit.met_by(measured) else 1.0
     gap = (measured - limit.value) * (1 if limit.comparison == ">=" else -1)
-    return float(0.5 * math.erfc(gap / ((bounds_at.high - bounds_at.low) / 2) / np.sqrt(2)))
+    return 0.5 * math.erfc(-gap / ((bounds_at.high - bounds_at.low) / 2) / math.sqrt(2))
 
 
 def _with_check(result: SliceResult, gate: SliceGate, significant: bool) -> SliceResult:

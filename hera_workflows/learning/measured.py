@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Answers", "difference", "direction", "interval", "value"]
+__all__ = ["Answers", "difference", "direction", "interval", "share", "value"]
 
 SEED = 20240229  # resampling is repeatable: the same files give the same verdict
 
@@ -68,6 +68,23 @@ def value(answers: Answers, metric: str) -> float:
     if not math.isfinite(result):
         raise Rejected(f"{metric} is {result} on {len(answers)} samples; look for NaN in labels or answers")
     return result
+
+
+def share(answers: Answers, metric: str) -> tuple[int, int] | None:
+    """(right, of how many) for precision, recall and F1 of classes or entities, classes added up; None for all others.
+
+    F1 is a share of the mean of what was predicted and what is true.
+    """
+    import math
+
+    import numpy as np
+
+    kind = metric.removeprefix("macro_").removeprefix("entity_").partition("[")[0]
+    if kind not in ("precision", "recall", "f1"):
+        return None
+    sums = np.sum([answers.statistics(metric, part).sum(axis=0) for part in stretches(len(answers))], axis=0)
+    right, said, true = (float(each.sum()) for each in np.split(sums[: len(sums) // 3 * 3], 3))
+    return round(right), math.ceil({"precision": said, "recall": true, "f1": (said + true) / 2}[kind])
 
 
 def interval(answers: Answers, metric: str, confidence: float) -> Interval | None:

@@ -73,12 +73,13 @@ def resample(sums: NDArray[np.float64], count: int, seed: int, repeats: int = RE
     import numpy as np
 
     groups, generator = len(sums), np.random.default_rng(seed)
+    sizes = count // groups + (np.arange(groups) < count % groups)  # as `grouped` deals the samples out
     block = max(1, min(repeats, 4_000_000 // groups))
     for start in range(0, repeats, block):
         rows = min(block, repeats - start)
         drawn = generator.integers(0, groups, size=(rows, groups)) + np.arange(rows)[:, None] * groups
         weights = np.bincount(drawn.ravel(), minlength=rows * groups).reshape(rows, groups)
-        yield weights.astype(np.float64) @ sums / count
+        yield weights.astype(np.float64) @ sums / (weights @ sizes)[:, None]
 
 
 def percentile_interval(values: NDArray[np.float64], confidence: float) -> Interval | None:

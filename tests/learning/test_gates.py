@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hera_workflows.learning import gates
+from hera_workflows.learning.measured import Answers
 from hera_workflows.learning.tasks import load_task
 from slipway.spec import ChampionGate, SliceGate
 from slipway.threshold import Threshold
@@ -107,6 +108,46 @@ def test_a_slice_that_is_clearly_below_its_limit_fails_and_the_other_passes():
 
 def test_a_slice_that_misses_its_limit_by_chance_is_undecided():
     assert slice_checks(rate(40, 5), np.repeat(["ada"], 40)) == {"ada": Verdict.INSUFFICIENT_DATA}
+
+
+def slice_verdict(answers: Answers, metric: str, threshold: str) -> Verdict | None:
+    gate = SliceGate(metric=metric, threshold=threshold, min_samples=20)
+    [result] = gates.slices({"all": gate}, answers, {"all": np.full(len(answers), "one")}, 0.95)
+    return result.check and result.check.verdict
+
+
+def labelled(predicted: list[int], labels: list[int]) -> Answers:
+    """Answers to samples of the classes a (0) and b (1)."""
+    return Answers(MULTICLASS, np.eye(2, dtype="float32")[predicted], np.array(labels), ["a", "b"])
+
+
+def test_a_slice_whose_error_is_clearly_too_large_fails():
+    error = np.random.default_rng(0).normal(50, 5, 300)
+    assert slice_verdict(off_by(error), "mean_absolute_error", "<= 1") is Verdict.FAIL
+
+
+def test_a_slice_whose_error_may_be_too_large_by_chance_is_undecided():
+    error = np.random.default_rng(0).normal(0, 5, 30)
+    assert slice_verdict(off_by(error), "mean_absolute_error", f"<= {abs(error).mean() - 0.1}") is (
+        Verdict.INSUFFICIENT_DATA
+    )
+
+
+def test_a_slice_whose_macro_f1_is_clearly_too_low_fails():
+    answers = labelled([0, 1] * 150, [1, 0] * 140 + [0, 1] * 10)
+    assert slice_verdict(answers, "macro_f1", ">= 0.9") is Verdict.FAIL
+
+
+def test_the_recall_of_a_class_that_a_slice_has_not_is_not_judged():
+    assert slice_verdict(labelled([0] * 55 + [1] * 5, [0] * 60), "recall[b]", ">= 0.9") is None
+
+
+def test_one_missed_sample_of_a_class_proves_nothing():
+    assert slice_verdict(labelled([0] * 60, [0] * 59 + [1]), "recall[b]", ">= 0.9") is Verdict.INSUFFICIENT_DATA
+
+
+def test_a_class_of_which_a_slice_finds_none_fails():
+    assert slice_verdict(labelled([0] * 60, [0] * 40 + [1] * 20), "recall[b]", ">= 0.9") is Verdict.FAIL
 
 
 def test_a_slice_with_too_few_samples_is_not_judged():

@@ -66,6 +66,13 @@ def test_grouping_keeps_the_spread_of_the_mean():
     assert drawn.std() == pytest.approx(rows.std() / math.sqrt(len(rows)), rel=0.06)
 
 
+def test_groups_of_unequal_size_keep_the_spread_of_the_mean():
+    # Far from 0, where a resample of more samples than the mean is taken over would show.
+    rows = np.random.default_rng(0).normal(288, 10, size=(6_000, 1))
+    drawn = np.concatenate(list(resample(grouped(lambda part: rows[part], len(rows), 1), len(rows), 2)))
+    assert drawn.std() == pytest.approx(rows.std() / math.sqrt(len(rows)), rel=0.06)
+
+
 def test_resampling_is_repeatable():
     rows = np.random.default_rng(0).normal(size=(100, 1))
     first, second = (np.concatenate(list(resample(rows, 100, 7))) for _ in range(2))

@@ -74,7 +74,6 @@ def statistics(metric: str, p: NDArray[Any], y: NDArray[Any], names: Sequence[st
     truth = np.asarray(y, np.float64).reshape(len(y))
     error = np.asarray(p, np.float64).reshape(len(y)) - truth
     if metric == "r2":
-        # Centred first: E[y²] - E[y]² loses every digit when labels lie far from 0.
         return np.stack([error**2, truth, truth**2], axis=1)
     return np.asarray(error**2 if metric == "root_mean_squared_error" else np.abs(error))[:, None]
 
