@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -21,7 +22,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="The folder with models/; else the nearest one here or above.",
 )
 @click.option(
-    "--home", type=_FOLDER, help="Where repositories, keys, store and logs lie; else .slipway/ in the project."
+    "--home",
+    type=_FOLDER,
+    help="Where repositories, keys, store and logs lie; else SLIPWAY_HOME, else .slipway/ in the project.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what runs as JSON.")
 @click.pass_obj
@@ -36,7 +39,9 @@ def up(given: Path | None, project: Path | None, home: Path | None, as_json: boo
     from hera_workflows.platform import up as platform_up
 
     folder = project.absolute() if project else platform_up.find_project(Path.cwd())
-    platform, reconciled = platform_up.up(folder, home or given, say=lambda line: click.echo(line, err=as_json))
+    named = os.environ.get("SLIPWAY_HOME")
+    home = home or given or (Path(named) if named else None)
+    platform, reconciled = platform_up.up(folder, home, say=lambda line: click.echo(line, err=as_json))
     if as_json:
         environments = [dataclasses.asdict(one) for one in reconciled]
         click.echo(json.dumps({**dataclasses.asdict(platform), "environments": environments}, default=str, indent=2))

@@ -185,6 +185,16 @@ def test_a_folder_that_cannot_be_written_is_named(project):
     (project / ".slipway").unlink()
 
 
+def test_up_takes_its_folder_from_the_environment(project, monkeypatch):
+    place = project / "a file"
+    place.touch()
+    monkeypatch.setenv("SLIPWAY_HOME", str(place))
+    with pytest.raises(Misconfigured, match=r"a file cannot be written"):
+        CliRunner().invoke(
+            up_command, ["--project", str(project)], standalone_mode=False, catch_exceptions=False, obj=None
+        )
+
+
 @pytest.mark.slow
 def test_servers_follow_the_list_of_environments(project, tmp_path):
     platform, _ = up(project)
