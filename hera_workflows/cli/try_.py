@@ -67,7 +67,7 @@ def try_(
     if given is None:
         asked = _first(golden)
     else:
-        text = sys.stdin.read() if given == "-" else given
+        text = _standard_input() if given == "-" else given
         asked = question(text, signature, golden, max_batch=manifest.spec.serving.max_batch)
     port = server.grpc_port if protocol == "grpc" else server.http_port
     outputs = ask(f"127.0.0.1:{port}", version.name, version.number, asked.inputs, protocol=protocol)
@@ -100,6 +100,13 @@ def _served(
             return known[name], version
     where = environment or "any environment"
     raise Rejected(f"{model} is not released in {where}; `slipway status` shows what is, `git push` brings a version")
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise Rejected("standard input is no text; give a picture as a file: `slipway try MODEL seven.png`") from None
 
 
 def _first(golden: Golden) -> Question:

@@ -127,6 +127,12 @@ def test_standard_input_is_an_input(platform: Platform) -> None:
     assert Told(platform, "line", "-", given=b"x\n21\n").out == "prediction: 42\n"
 
 
+def test_a_picture_on_standard_input_is_refused(platform: Platform, tmp_path: Path) -> None:
+    told = Told(platform, "digits", "-", given=picture(tmp_path / "a.png", 255, 0).read_bytes())
+    assert (told.code, told.out) == (65, "")
+    assert told.err == "slipway: standard input is no text; give a picture as a file: `slipway try MODEL seven.png`\n"
+
+
 def test_without_an_input_a_golden_request_is_sent(platform: Platform) -> None:
     told = Told(platform, "names")
     assert told.out.splitlines()[0] == "in [oslo LOC]"
