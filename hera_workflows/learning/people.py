@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from slipway.errors import Rejected, SlipwayError
+from slipway.errors import Rejected, SlipwayError, TryAgain, of_disk
 
 __all__ = ["call", "functions", "load", "takes_sets"]
 
@@ -66,7 +66,10 @@ def takes_sets(data: Callable[..., Any]) -> bool:
 
 
 def call(function: Callable[[], Any], what: str, file: Path, root: Path) -> Any:
-    """Run people's code; whatever it raises becomes Rejected with the last line of theirs that was involved."""
+    """Run people's code; whatever it raises becomes Rejected with the last line of theirs that was involved.
+
+    Only a full disk is TryAgain: whoever wrote to it, the code is not to blame.
+    """
     try:
         return function()
     except SlipwayError:
@@ -80,6 +83,8 @@ def call(function: Callable[[], Any], what: str, file: Path, root: Path) -> Any:
         raise Rejected(f"{place}: {error.msg}; correct the syntax") from None
     except Exception as error:  # noqa: BLE001 - people's code may raise anything
         traceback.print_exc()
+        if isinstance(error, OSError) and isinstance(full := of_disk(error), TryAgain):
+            raise full from None
         raise Rejected(
             f"{_place(error, file, root)}: {what} raised {type(error).__name__}: {_line(error)}; correct it there"
         ) from None

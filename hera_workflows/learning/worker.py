@@ -27,7 +27,7 @@ from hera_workflows.learning.tasks import load_task
 from hera_workflows.learning.text import is_text
 from hera_workflows.learning.trained import TRAINING_JSON, Trained
 from hera_workflows.learning.warm_start import read_start
-from slipway.errors import Rejected, SlipwayError
+from slipway.errors import Rejected, SlipwayError, of_disk
 from slipway.manifest import DataSetEntry, DataSummary
 from slipway.spec import ModelSpec
 
@@ -254,6 +254,12 @@ def _killer(point: str | None) -> Callable[[str], None]:
     return at
 
 
+def _told(error: SlipwayError) -> Result:
+    # JSON has no place for a file's name that is not UTF-8.
+    text = str(error).encode(errors="backslashreplace").decode()
+    return Result(code=error.exit_code, problems=text.splitlines())
+
+
 def main(path: str) -> None:
     """Do the job in the file `path` and write its result."""
     die_with_parent()
@@ -263,9 +269,11 @@ def main(path: str) -> None:
         {"train": train, "check": check}[job.kind](job)
         result = Result(code=0)
     except SlipwayError as error:
-        # JSON has no place for a file's name that is not UTF-8.
-        text = str(error).encode(errors="backslashreplace").decode()
-        result = Result(code=error.exit_code, problems=text.splitlines())
+        result = _told(error)
+    except OSError as error:
+        if (told := of_disk(error)) is None:
+            raise
+        result = _told(told)
     job.result.write_text(result.model_dump_json())
     sys.stdout.flush()
     # Threads and exit handlers of people's code must not hold the process after its result is written.
