@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.cluster.kube import Kube
 from tests.cluster.place import ADDRESS, NODE, PODS, RUN
 from tests.cluster.programs import Program, start, wait_until
+from tests.cluster.services import answers
 
 if TYPE_CHECKING:
     from tests.cluster.place import Place
@@ -78,17 +79,7 @@ def start_node(place: Place, pause: str) -> None:
     settings = place.write("containerd.toml", _CONTAINERD.format(folder=place.folder, run=RUN, pause=pause))
     start(place, Program("containerd", ["/usr/bin/containerd", "--config", str(settings)], files=(settings,)))
     wait_until(place, "containerd answers", _containerd_answers, 30, log="containerd")
-    kubelet = place.write("kubelet.json", _kubelet(place))
-    arguments = [
-        str(place.program("kubernetes", "kubelet")),
-        f"--config={kubelet}",
-        f"--kubeconfig={place.folder}/kubeconfig/kubelet.json",
-        f"--root-dir={place.folder}/kubelet",
-        f"--cert-dir={place.folder}/kubelet/pki",
-        f"--hostname-override={NODE}",
-        f"--node-ip={ADDRESS}",
-    ]
-    start(place, Program("kubelet", arguments, files=(kubelet,)))
+    _start_kubelet(place)
     arguments = [
         str(place.program("kubernetes", "kube-proxy")),
         f"--kubeconfig={place.folder}/kubeconfig/proxy.json",
@@ -107,10 +98,28 @@ def start_node(place: Place, pause: str) -> None:
     )
 
 
+def _start_kubelet(place: Place) -> None:
+    settings = place.write("kubelet.json", _kubelet(place))
+    arguments = [
+        str(place.program("kubernetes", "kubelet")),
+        f"--config={settings}",
+        f"--kubeconfig={place.folder}/kubeconfig/kubelet.json",
+        f"--root-dir={place.folder}/kubelet",
+        f"--cert-dir={place.folder}/kubelet/pki",
+        f"--hostname-override={NODE}",
+        f"--node-ip={ADDRESS}",
+    ]
+    start(place, Program("kubelet", arguments, files=(settings,)))
+
+
 def wait_ready(place: Place) -> None:
-    """Return when the API server reports the node Ready. Raises TryAgain."""
+    """Return when the kubelet answers and the API server reports the node Ready. Raises TryAgain."""
 
     def ready() -> bool:
+        # It ends by itself where containerd was not ready for it yet; what the API server says may be from before.
+        _start_kubelet(place)
+        if not answers("http://127.0.0.1:10248/healthz"):
+            return False
         node = Kube(place).get("node", NODE)
         conditions = node["status"].get("conditions", []) if node else []
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
