@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -104,7 +105,7 @@ def _served(
 
 def _standard_input() -> str:
     try:
-        return sys.stdin.buffer.read().decode()
+        return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig").read()  # as a file is
     except UnicodeDecodeError:
         raise Rejected("standard input is no text; give a picture as a file: `slipway try MODEL seven.png`") from None
 

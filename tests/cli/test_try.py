@@ -127,6 +127,10 @@ def test_standard_input_is_an_input(platform: Platform) -> None:
     assert Told(platform, "line", "-", given=b"x\n21\n").out == "prediction: 42\n"
 
 
+def test_what_windows_wrote_is_an_input_by_standard_input_too(platform: Platform) -> None:
+    assert Told(platform, "names", "-", given=b"\xef\xbb\xbfada\r\n").out == Told(platform, "names", "ada\n").out
+
+
 def test_a_picture_on_standard_input_is_refused(platform: Platform, tmp_path: Path) -> None:
     told = Told(platform, "digits", "-", given=picture(tmp_path / "a.png", 255, 0).read_bytes())
     assert (told.code, told.out) == (65, "")
