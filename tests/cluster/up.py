@@ -58,8 +58,7 @@ def up(folder: Path, say: Callable[[str], None], *, bare: bool = False) -> dict[
         registry.start_registry(place, images.all_tags(place) | own_images.all_tags())
         images.publish_all(place, say)
         own_images.publish(place, say)
-        if not bare:
-            install.render(place)
+        install.render(place)  # for Prometheus too, which has no operator that would read the monitors
         say("start the control plane, S3, the event bus and Prometheus")
         control_plane.up(place)
         services.up(place)
