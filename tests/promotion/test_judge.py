@@ -108,6 +108,12 @@ def test_a_slow_version_is_not_judged_on_its_first_requests(seen, policy, now):
     assert judgement.verdict is Verdict.INSUFFICIENT_DATA
 
 
+def test_one_slow_request_after_a_quiet_hour_takes_nothing_out(seen, policy, now):
+    judgement = judge(seen(p95_ms=80.0, p95_requests=1), policy(p95_ms="<= 50"), now)
+    assert judgement.verdict is Verdict.INSUFFICIENT_DATA
+    assert judgement.reason == "p95 80 ms; <= 50 ms allowed, but that is of 1 request; 500 needed"
+
+
 def test_a_latency_that_was_asked_for_and_not_measured_is_no_data(seen, policy, now):
     assert judge(seen(p95_ms=None), policy(p95_ms="<= 50"), now).verdict is Verdict.NO_DATA
 
