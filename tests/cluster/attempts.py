@@ -172,6 +172,14 @@ def all_of(about: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def read(log: str, who: str) -> dict[str, Any]:
+    """What each attempt met, from the log of the pod or container that made them."""
+    lines = [line.removeprefix("ATTEMPTS ") for line in log.splitlines() if line.startswith("ATTEMPTS ")]
+    assert len(lines) == 1, f"{who} made no attempts: {log[-1500:]}"
+    result: dict[str, Any] = json.loads(lines[0])
+    return result
+
+
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     if given["prepare"]:

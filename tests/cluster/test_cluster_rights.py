@@ -117,10 +117,7 @@ def _said(kube: Kube, workflow: str, step: str) -> dict[str, Any]:
         return kube.run("logs", ended[0]["metadata"]["name"], "-c=main", "--namespace=slipway") if ended else None
 
     text = until(log, 240, f"the pod of {step} has ended")
-    lines = [line.removeprefix("ATTEMPTS ") for line in text.splitlines() if line.startswith("ATTEMPTS ")]
-    assert len(lines) == 1, f"the pod of {step} made no attempts: {text[-1500:]}"
-    result: dict[str, Any] = json.loads(lines[0])
-    return result
+    return attempts.read(text, f"the pod of {step}")
 
 
 def others(*but: set[str]) -> list[str]:

@@ -86,10 +86,7 @@ def _said(kube: Kube, namespace: str, container: str) -> dict[str, Any]:
 
     until(ended, 240, "the pod has ended")
     text = kube.run("logs", "attempts", f"--container={container}", where)
-    lines = [line.removeprefix("ATTEMPTS ") for line in text.splitlines() if line.startswith("ATTEMPTS ")]
-    assert len(lines) == 1, f"{container} made no attempts: {text[-1500:]}"
-    result: dict[str, Any] = json.loads(lines[0])
-    return result
+    return attempts.read(text, container)
 
 
 @pytest.mark.parametrize("container", EVERY)
