@@ -95,8 +95,10 @@ def _build(one: Built) -> None:
         words = {"version": one.version, "number": one.version.removeprefix("v"), "major": major, "minor": minor}
         link = " ".join(["-s", "-w", *(f"-X {name}={text.format(**words)}" for name, text in product.versions.items())])
         for program, package in product.programs.items():
-            arguments = ["build", "-trimpath", "-tags", ",".join(product.tags), "-ldflags", link]
-            _go([*arguments, "-o", str(result / "bin" / program), package], source, product)
+            # What debuggers read is made of every package, though linking drops it: a sixth of the time.
+            arguments = ["build", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", link]
+            tags = ["-tags", ",".join(product.tags)]
+            _go([*arguments, *tags, "-o", str(result / "bin" / program), package], source, product)
         if product.share:
             origin = Path(json.loads(_go(["mod", "download", "-json", product.module], source, product))["Dir"])
             for path in product.share:
@@ -127,6 +129,10 @@ def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
         GOWORK="off",
         GOCACHE=str(_go_cache()),
         CGO_ENABLED="1" if product.cgo else "0",
+        CGO_CFLAGS="-O1 -g0",
+        # A compiler ends before collecting its garbage pays, unless memory is short.
+        GOGC="off",
+        GOMEMLIMIT="2GiB",
     )
     done = subprocess.run(
         ["nice", "-n", "19", "go", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
