@@ -81,7 +81,8 @@ def render(value: Hold | Freeze) -> bytes:
 def kubernetes_name(model: str) -> str:
     """A DNS label for a model's Kubernetes objects, at most 50 characters, different for different models."""
     plain = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
-    if plain == model and len(plain) <= 50:
+    # A name that ends as those below do is made as they are: `a_b` must not meet a model called `a-b-648fa9b3`.
+    if plain == model and len(plain) <= 50 and not re.search(r"-[0-9a-f]{8}$", model):
         return plain
     return f"{plain[:41].strip('-')}-{hashlib.sha256(model.encode()).hexdigest()[:8]}".lstrip("-")
 

@@ -11,11 +11,14 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,17 @@ def kubernetes(method: str, path: str, body: object = None) -> str:
         return f"HTTP {answer.status}"
 
 
+def wait_refused(url: str) -> None:
+    """Return when the address is refused, or after ten seconds: policies hold some moments after a pod starts."""
+    address = urllib.parse.urlsplit(url)
+    for _ in range(20):
+        try:
+            socket.create_connection((address.hostname, address.port), timeout=2).close()
+        except OSError:
+            return
+        time.sleep(0.5)
+
+
 def push(url: str, branch: str) -> str:
     """Push a branch with git itself and whatever credential the pod has."""
     folder = tempfile.mkdtemp()
@@ -69,7 +83,12 @@ def push(url: str, branch: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=quiet, timeout=60)
     if done.returncode == 0:
         return "done"
-    refusals = {"remote rejected": "rejected", "could not read Username": "no credential", "not found": "not found"}
+    refusals = {
+        "remote rejected": "rejected",
+        "could not read Username": "no credential",
+        "not found": "not found",
+        "Failed to connect": "not reached",
+    }
     return next((name for said, name in refusals.items() if said in done.stderr), done.stderr.strip()[-300:])
 
 
@@ -187,6 +206,8 @@ if __name__ == "__main__":
             file = Path("/workspace", path)
             file.parent.mkdir(parents=True)
             file.write_text("of another model")
+    if given["step"] == "train":
+        wait_refused(given["forge"])
     print("ATTEMPTS " + json.dumps(all_of(given)))
     if given["tidy"]:
         for folder in (given["run"], f"datasets/{given['model']}"):

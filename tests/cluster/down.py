@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import TryAgain
 from tests.cluster import network
-from tests.cluster.place import ADDRESS, RUN
+from tests.cluster.place import APART, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def leftovers(folder: Path) -> list[str]:
 
 def _addresses() -> list[Path]:
     """What CNI noted of our pods, in a folder that is fixed and shared: the notes with our DNS server in them."""
-    return [path for path in Path("/var/lib/cni/results").glob("*-*") if ADDRESS in path.read_text(errors="replace")]
+    return [path for path in Path("/var/lib/cni/results").glob("*-*") if APART in path.read_text(errors="replace")]
 
 
 def _pod_processes() -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import TryAgain
-from tests.cluster.place import ADDRESS
+from tests.cluster.place import APART
 from tests.cluster.programs import Program, start, wait_until
 from tests.cluster.secrets import remembered
 from tests.cluster.services import answers
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ADMIN", "ORGANIZATION", "URL", "USERS", "Forge", "administrator", "forge_as", "up"]
 
-URL = f"http://{ADDRESS}:3000"
+URL = f"http://{APART}:3000"
 ADMIN = "forge-admin"
 USERS = ("ada", "grace")  # one who writes models, one who approves
 ORGANIZATION = "team"
@@ -126,7 +126,7 @@ def up(place: Place) -> None:
     folder = place.path("gitea", "app.ini").parent
     text = _SETTINGS.format(
         folder=folder,
-        address=ADDRESS,
+        address=APART,
         url=URL,
         share=place.built["gitea"].share(),
         secret=remembered(place, "gitea/secret"),

@@ -18,7 +18,7 @@ from gitops.seed import default_folder
 from tests.cluster import argo, buckets, forge, own_images, services, team
 from tests.cluster.buildah import run
 from tests.cluster.kube import Kube
-from tests.cluster.place import ADDRESS, PODS, SERVICES
+from tests.cluster.place import ADDRESS, APART, DATA, SERVICES
 from tests.cluster.programs import wait_until
 from tests.cluster.secrets import remembered
 from triton_repo.signing import generate_keys
@@ -88,7 +88,8 @@ def values() -> dict[str, Any]:
         },
         "network": {
             "executor": [f"{ADDRESS}/32", SERVICES],
-            "services": [f"{ADDRESS}/32", PODS, SERVICES],
+            "services": [f"{ADDRESS}/32", f"{APART}/32", SERVICES],
+            "data": [f"{DATA}/32"],
         },
         "schedules": {"promote": "* * * * *", "catch_up": "*/2 * * * *"},
         # Two processors are all that the machine may have, and the cluster itself runs on them.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import TryAgain
-from tests.cluster.place import ADDRESS
+from tests.cluster.place import ADDRESS, APART, DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,8 @@ def create() -> None:
     if "node0" not in _ip("-n", NAME, "-br", "link"):
         # Both ends stay inside: the default route leads nowhere, so no packet can leave the machine.
         _ip("-n", NAME, "link", "add", "node0", "type", "veth", "peer", "name", "node1")
-    _ip("-n", NAME, "addr", "replace", f"{ADDRESS}/24", "dev", "node0")
+    for address in (ADDRESS, APART, DATA):
+        _ip("-n", NAME, "addr", "replace", f"{address}/24", "dev", "node0")
     for device in ("lo", "node0", "node1"):
         _ip("-n", NAME, "link", "set", device, "up")
     _ip("-n", NAME, "route", "replace", "default", "dev", "node0")

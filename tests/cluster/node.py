@@ -1,4 +1,4 @@
-"""Is the node up: containerd, kubelet, service addresses, DNS?"""
+"""Is the node up: containerd, kubelet, service addresses, network policies, DNS?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.cluster.kube import Kube
-from tests.cluster.place import ADDRESS, NODE, PODS, RUN
+from tests.cluster.place import ADDRESS, APART, NODE, PODS, RUN, SERVICES
 from tests.cluster.programs import Program, start, wait_until
 from tests.cluster.services import answers
 
@@ -92,7 +92,21 @@ def start_node(place: Place, pause: str) -> None:
         "--metrics-bind-address=127.0.0.1:10249",
     ]
     start(place, Program("kube-proxy", arguments))
-    corefile = place.write("Corefile", _COREFILE.format(address=ADDRESS, kubeconfig=place.kubeconfig))
+    # The bridge lets every packet through; this refuses what NetworkPolicies do not allow.
+    arguments = [
+        str(place.program("kube-router", "kube-router")),
+        f"--kubeconfig={place.kubeconfig}",
+        f"--hostname-override={NODE}",
+        f"--service-cluster-ip-range={SERVICES}",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        "--run-loadbalancer=false",
+        "--health-port=0",
+        "--metrics-port=0",
+    ]
+    start(place, Program("kube-router", arguments))
+    corefile = place.write("Corefile", _COREFILE.format(address=APART, kubeconfig=place.kubeconfig))
     start(
         place, Program("coredns", [str(place.program("coredns", "coredns")), "-conf", str(corefile)], files=(corefile,))
     )
@@ -165,7 +179,7 @@ def _kubelet(place: Place) -> dict[str, object]:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{pki}/kubelet.crt",
         "tlsPrivateKeyFile": f"{pki}/kubelet.key",
-        "clusterDNS": [ADDRESS],
+        "clusterDNS": [APART],
         "clusterDomain": "cluster.local",
         "resolvConf": "/dev/null",
         "cgroupDriver": "cgroupfs",

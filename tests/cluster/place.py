@@ -13,9 +13,11 @@ from slipway.errors import Misconfigured
 if TYPE_CHECKING:
     from tests.cluster.build import Built
 
-__all__ = ["ADDRESS", "NODE", "PODS", "RUN", "SERVICES", "Place", "claim", "default_folder"]
+__all__ = ["ADDRESS", "APART", "DATA", "NODE", "PODS", "RUN", "SERVICES", "Place", "claim", "default_folder"]
 
 ADDRESS = "192.168.211.1"  # the node, inside the cluster's network namespace only
+APART = "192.168.211.2"  # the forge, DNS and Prometheus, which training must not reach
+DATA = "192.168.211.3"  # where training may read what a model declares by URL
 NODE = "slipway-node"
 PODS = "10.244.0.0/24"
 SERVICES = "10.96.0.0/16"

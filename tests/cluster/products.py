@@ -63,6 +63,12 @@ PRODUCTS: tuple[Product, ...] = (
             f"{_COMPONENT}.gitMinor": "{minor}",
         },
     ),
+    # After Kubernetes, whose libraries it shares in the same versions: most of it is compiled already.
+    Product(
+        "kube-router",
+        "github.com/cloudnativelabs/kube-router/v2",
+        {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+    ),
     Product("registry", "github.com/distribution/distribution/v3", {"registry": "."}),
     Product("coredns", "github.com/coredns/coredns", {"coredns": "."}),
     Product("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", {"kustomize": "sigs.k8s.io/kustomize/kustomize/v5"}),

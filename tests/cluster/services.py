@@ -7,7 +7,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from tests.cluster.monitors import scrape_configs
-from tests.cluster.place import ADDRESS
+from tests.cluster.place import ADDRESS, APART
 from tests.cluster.programs import Program, start, wait_until
 from tests.cluster.secrets import remembered
 
@@ -21,7 +21,7 @@ S3_USER = "slipway"
 BUCKETS = ("artifacts", "models")
 NATS = f"{ADDRESS}:4222"
 NATS_USER = "slipway"
-PROMETHEUS = f"http://{ADDRESS}:9090"
+PROMETHEUS = f"http://{APART}:9090"
 
 
 def up(place: Place) -> None:

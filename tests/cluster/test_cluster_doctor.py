@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.cluster import forge
 from tests.cluster.journey import note
 from triton_repo.signing import generate_keys
 
@@ -57,17 +58,17 @@ def test_nothing_is_missing_in_the_installed_cluster(doctor, installed, journey)
     assert code == 0
 
 
-FORGE = "http://192.168.211.1:3000"
+NOBODY = "http://127.0.0.1:9"
 # What values say that the cluster has not; two files, since a repository that cannot be read hides what is in it.
 ELSEWHERE = {
     "secrets": {"webhook": "no-such-secret"},
     "images": {"light": "registry.test/other:1"},
     "schedules": {"gc": "1 2 3 4 5"},
-    "env_repo": f"{FORGE}/team/other.git",
-    "source_repo": f"{FORGE}/team/no-such.git",
+    "env_repo": f"{forge.URL}/team/other.git",
+    "source_repo": f"{forge.URL}/team/no-such.git",
     "store": "s3://no-such-bucket",
     "workspace_claim": "no-such-claim",
-    "prometheus": "http://192.168.211.1:9",
+    "prometheus": NOBODY,
     "forge": {"env_project": "team/no-such-project"},
 }
 BESIDE = {
@@ -85,21 +86,21 @@ WRONG = [
     ),
     (ELSEWHERE, "WorkflowTemplate slipway/slipway-gc", "differs from what is rendered at spec."),
     (ELSEWHERE, "CronWorkflow slipway/slipway-gc", "differs from what is rendered at spec.schedules.0"),
-    (ELSEWHERE, "ApplicationSet slipway", f"watches {FORGE}/team/environments.git, not {FORGE}/team/other.git"),
-    (ELSEWHERE, f"{FORGE}/team/no-such.git read", ""),
+    (ELSEWHERE, "ApplicationSet slipway", f"watches {forge.URL}/team/environments.git, not {forge.URL}/team/other.git"),
+    (ELSEWHERE, f"{forge.URL}/team/no-such.git read", ""),
     (
         ELSEWHERE,
         "s3://no-such-bucket written with slipway-store-write",
         "s3://no-such-bucket: the bucket does not exist",
     ),
     (ELSEWHERE, "claim slipway/no-such-claim", "does not exist"),
-    (ELSEWHERE, "Prometheus at http://192.168.211.1:9", "http://192.168.211.1:9/api/v1/query does not answer"),
-    (ELSEWHERE, f"gitea at {FORGE}", ""),
-    (BESIDE, f"{FORGE}/team/models.git read", "has no branch no-such-branch"),
-    (BESIDE, f"{FORGE}/team/environments.git written with slipway-git-read", ""),
+    (ELSEWHERE, f"Prometheus at {NOBODY}", f"{NOBODY}/api/v1/query does not answer"),
+    (ELSEWHERE, f"gitea at {forge.URL}", ""),
+    (BESIDE, f"{forge.URL}/team/models.git read", "has no branch no-such-branch"),
+    (BESIDE, f"{forge.URL}/team/environments.git written with slipway-git-read", ""),
     (
         BESIDE,
-        f"{FORGE}/team/environments.git environments",
+        f"{forge.URL}/team/environments.git environments",
         "envs/environments.yaml names staging, production, the values staging, production, no-such-place",
     ),
     (BESIDE, "namespace no-such-place", "does not exist"),

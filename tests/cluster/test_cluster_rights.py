@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster import attempts, buckets, team
-from tests.cluster.asking import until
+from tests.cluster import attempts, borrowed, buckets, team
 from tests.cluster.forge import administrator
 
 if TYPE_CHECKING:
@@ -48,11 +47,18 @@ def seen(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Seen]:
     for key in (f"attempts/{step}" for step in EVERY):
         store.put_object(Bucket=buckets.MODELS, Key=key, Body=b"there before")
     name = f"rights-{uuid.uuid4().hex[:8]}"
+    given = {"run": name, "model": MODEL, "forge": team.URL, "s3": about["s3"]["endpoint"], "bucket": buckets.MODELS}
+    program = Path(attempts.__file__).read_text()
+
+    def command(step: str) -> list[str]:
+        asked = {**given, "step": step, "prepare": step == "plan", "tidy": step == "gc"}
+        return ["python", "-c", program, json.dumps(asked)]
+
     found: Seen = {}
     for template, steps in STEPS.items():
-        _submit(kube, about, name, template, steps)
+        borrowed.submit(kube, name, template, steps, command, {"model": MODEL})
         for step in steps:
-            found[step] = _said(kube, name, step)
+            found[step] = attempts.read(borrowed.said(kube, name, step), f"the pod of {step}")
         kube.run("delete", "workflow", name, "--namespace=slipway", "--wait=true", seconds=90)
     yield found
     for key in (f"attempts/{step}{kind}" for step in EVERY for kind in ("", "-new")):
@@ -61,63 +67,6 @@ def seen(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Seen]:
     for step in EVERY:
         where = f"/repos/{team.ENVIRONMENTS}/branches/attempt-{step}"
         administrator(place).call("DELETE", where, accept=(404,))
-
-
-def _submit(kube: Kube, about: dict[str, Any], name: str, template: str, steps: list[str]) -> None:
-    installed = kube.get("workflowtemplate", template, "--namespace=slipway") or {}
-    spec = installed["spec"]
-    needs = {"data": "none", "gpus": "0", "cpu": "50m", "memory": "256Mi", "ephemeral-storage": "256Mi"}
-    needs |= {"node-selector": "{}", "tolerations": "[]"}
-    values = {"model": MODEL, "commit": "0" * 40, "number": "1", "digest": "none", "timeout-seconds": "300", **needs}
-    given = {"run": name, "model": MODEL, "forge": team.URL, "s3": about["s3"]["endpoint"], "bucket": buckets.MODELS}
-    program = Path(attempts.__file__).read_text()
-    templates = []
-    for one in spec["templates"]:
-        if one["name"] not in steps:
-            continue
-        asked = json.dumps(
-            {**given, "step": one["name"], "prepare": one["name"] == "plan", "tidy": one["name"] == "gc"}
-        )
-        container = {**one["container"], "command": ["python", "-c", program, asked], "args": []}
-        dropped = ("retryStrategy", "outputs", "synchronization", "activeDeadlineSeconds")
-        kept = {key: value for key, value in one.items() if key not in dropped}
-        templates.append({**kept, "container": container})
-    tasks = [
-        [
-            {
-                "name": one["name"],
-                "template": one["name"],
-                "arguments": {
-                    "parameters": [
-                        {"name": parameter["name"], "value": values[parameter["name"]]}
-                        for parameter in one.get("inputs", {}).get("parameters", [])
-                    ]
-                },
-            }
-        ]
-        for one in sorted(templates, key=lambda one: steps.index(one["name"]))
-    ]
-    dropped = ("onExit", "podGC", "entrypoint", "templates", "arguments", "archiveLogs")
-    kept = {key: value for key, value in spec.items() if key not in dropped}
-    workflow = {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"name": name, "namespace": "slipway"},
-        "spec": {**kept, "entrypoint": "attempts", "templates": [{"name": "attempts", "steps": tasks}, *templates]},
-    }
-    kube.run("create", "-f", "-", text=json.dumps(workflow))
-
-
-def _said(kube: Kube, workflow: str, step: str) -> dict[str, Any]:
-    where = [f"--selector=workflows.argoproj.io/workflow={workflow},slipway/step={step}", "--namespace=slipway"]
-
-    def log() -> str | None:
-        pods = (kube.get("pods", *where) or {}).get("items", [])
-        ended = [pod for pod in pods if pod["status"].get("phase") in {"Succeeded", "Failed"}]
-        return kube.run("logs", ended[0]["metadata"]["name"], "-c=main", "--namespace=slipway") if ended else None
-
-    text = until(log, 240, f"the pod of {step} has ended")
-    return attempts.read(text, f"the pod of {step}")
 
 
 def others(*but: set[str]) -> list[str]:
@@ -191,7 +140,12 @@ def test_the_forge_refuses_a_push_with_the_credential_that_reads(seen: Seen, att
     assert seen[step][attempt] == "rejected"
 
 
-@pytest.mark.parametrize("step", others(GIT_READERS, GIT_WRITERS))
+@pytest.mark.parametrize("attempt", ["push to the environments", "push to the models"])
+def test_training_does_not_reach_the_forge(seen: Seen, attempt: str) -> None:
+    assert seen["train"][attempt] == "not reached"
+
+
+@pytest.mark.parametrize("step", others(GIT_READERS, GIT_WRITERS, {"train"}))
 @pytest.mark.parametrize("attempt", ["push to the environments", "push to the models"])
 def test_a_step_without_a_credential_cannot_push(seen: Seen, attempt: str, step: str) -> None:
     assert seen[step][attempt] == "no credential"

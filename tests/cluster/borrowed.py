@@ -1,0 +1,74 @@
+"""Pods as the installed WorkflowTemplates make them, with another program in place of the step's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.cluster.asking import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tests.cluster.kube import Kube
+
+__all__ = ["said", "submit"]
+
+_SMALL = {"gpus": "0", "cpu": "50m", "memory": "256Mi", "ephemeral-storage": "256Mi"}
+_VALUES = {"commit": "0" * 40, "number": "1", "digest": "none", "timeout-seconds": "300", "data": "none"}
+_VALUES |= {**_SMALL, "node-selector": "{}", "tolerations": "[]"}
+
+
+def submit(
+    kube: Kube,
+    name: str,
+    template: str,
+    steps: Sequence[str],
+    command: Callable[[str], list[str]],
+    values: Mapping[str, str],
+) -> None:
+    """Create a workflow of these steps of a WorkflowTemplate, one after another; each runs command(step).
+
+    All else of the pods stays but for retries and outputs, which a step without its program has not.
+    """
+    installed = kube.get("workflowtemplate", template, "--namespace=slipway") or {}
+    spec = installed["spec"]
+    given = {**_VALUES, **values}
+    dropped = ("retryStrategy", "outputs", "synchronization", "activeDeadlineSeconds")
+    templates = [
+        {
+            **{key: value for key, value in one.items() if key not in dropped},
+            "container": {**one["container"], "command": command(one["name"]), "args": []},
+        }
+        for one in spec["templates"]
+        if one["name"] in steps
+    ]
+    templates.sort(key=lambda one: steps.index(one["name"]))
+    tasks = [[{"name": one["name"], "template": one["name"], "arguments": _arguments(one, given)}] for one in templates]
+    dropped = ("onExit", "podGC", "entrypoint", "templates", "arguments", "archiveLogs")
+    kept = {key: value for key, value in spec.items() if key not in dropped}
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name, "namespace": "slipway"},
+        "spec": {**kept, "entrypoint": "attempts", "templates": [{"name": "attempts", "steps": tasks}, *templates]},
+    }
+    kube.run("create", "-f", "-", text=json.dumps(workflow))
+
+
+def _arguments(template: dict[str, object], given: Mapping[str, str]) -> dict[str, object]:
+    inputs = template.get("inputs")
+    wanted = inputs.get("parameters", []) if isinstance(inputs, dict) else []
+    return {"parameters": [{"name": one["name"], "value": given[one["name"]]} for one in wanted]}
+
+
+def said(kube: Kube, workflow: str, step: str) -> str:
+    """What the step's program printed, once its pod has ended."""
+    where = [f"--selector=workflows.argoproj.io/workflow={workflow},slipway/step={step}", "--namespace=slipway"]
+
+    def log() -> str | None:
+        pods = (kube.get("pods", *where) or {}).get("items", [])
+        ended = [pod for pod in pods if pod["status"].get("phase") in {"Succeeded", "Failed"}]
+        return kube.run("logs", ended[0]["metadata"]["name"], "-c=main", "--namespace=slipway") if ended else None
+
+    return until(log, 240, f"the pod of {step} has ended")

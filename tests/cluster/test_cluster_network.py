@@ -1,0 +1,200 @@
+"""Whom pods reach while NetworkPolicies are enforced, asked from inside them.
+
+Training's pods are those of the installed WorkflowTemplate, but for the program; the others carry the labels alone.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cluster import attempts, borrowed, forge, reaching, services
+from tests.cluster.asking import until
+from tests.cluster.place import ADDRESS, APART, DATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cluster.kube import Kube
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+REFUSED = "ECONNREFUSED"
+PROGRAM = Path(reaching.__file__).read_text()
+LISTENER = """
+import http.server, threading
+for port in (8000, 9999):
+    server = http.server.HTTPServer(("", port), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever).start()
+"""
+ELSEWHERE = "default"  # a namespace that is not slipway's
+Met = dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def addresses(kube: Kube, about: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """HOST:PORT by name, of what listens while the tests run."""
+    name = f"listens-{uuid.uuid4().hex[:8]}"
+    listeners = {"a server": ("staging", {"app.kubernetes.io/name": "triton"}), "a pod": ("slipway", {})}
+    archive = http.server.ThreadingHTTPServer((DATA, 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=archive.serve_forever, daemon=True).start()
+    listen = ["python3", "-c", LISTENER]
+    try:
+        kube.apply([_pod(name, where, about, labels, listen) for where, labels in listeners.values()])
+        found = {what: _address(kube, name, where) for what, (where, _) in listeners.items()}
+        yield {
+            "the Kubernetes API": f"{ADDRESS}:6443",
+            "the artifacts": services.S3,
+            "the forge": forge.URL.removeprefix("http://"),
+            "Prometheus": services.PROMETHEUS.removeprefix("http://"),
+            "the DNS": f"{APART}:53",
+            "a name": "kubernetes.default.svc:443",
+            "the archive of data": f"{DATA}:{archive.server_port}",
+            "a server": f"{found['a server']}:8000",
+            "another port of a server": f"{found['a server']}:9999",
+            "a pod of slipway's": f"{found['a pod']}:8000",
+        }
+    finally:
+        archive.shutdown()
+        archive.server_close()
+        for where, _ in listeners.values():
+            kube.run("delete", "pod", name, f"--namespace={where}", "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def met(kube: Kube, about: dict[str, Any], addresses: dict[str, str]) -> Iterator[Met]:
+    """How the last try of each pod ended, by pod and address."""
+    mark = uuid.uuid4().hex[:8]
+    command = ["python3", "-c", PROGRAM, json.dumps(addresses)]
+    steps = {"training": "none", "training with declared data": "declared"}
+    pods = {
+        "a step": ("slipway", {"slipway/step": "bump"}),
+        "a pod that no policy names": ("slipway", {}),
+        "a server": ("staging", {"app.kubernetes.io/name": "triton"}),
+        "a pod of somebody else": (ELSEWHERE, {}),
+    }
+    kube.apply(
+        [
+            _pod(f"reaches-{mark}-{index}", where, about, labels, command)
+            for index, (where, labels) in enumerate(pods.values())
+        ]
+    )
+    try:
+        for kind in steps.values():
+            values = {"model": "attempted", "data": kind}
+            borrowed.submit(kube, f"reaches-{mark}-{kind}", "slipway-push", ["train"], lambda _: command, values)
+        said = {who: borrowed.said(kube, f"reaches-{mark}-{kind}", "train") for who, kind in steps.items()}
+        said |= {
+            who: _said(kube, f"reaches-{mark}-{index}", where) for index, (who, (where, _)) in enumerate(pods.items())
+        }
+        yield {who: attempts.read(text, who) for who, text in said.items()}
+    finally:
+        for kind in steps.values():
+            kube.run("delete", "workflow", f"reaches-{mark}-{kind}", "--namespace=slipway", "--ignore-not-found")
+        for index, (where, _) in enumerate(pods.values()):
+            name = f"reaches-{mark}-{index}"
+            kube.run("delete", "pod", name, f"--namespace={where}", "--ignore-not-found", "--wait=false")
+
+
+def _pod(
+    name: str, namespace: str, about: dict[str, Any], labels: dict[str, str], command: list[str]
+) -> dict[str, Any]:
+    restricted = {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"name": "main", "image": about["images"]["base"], "command": command, "securityContext": restricted}
+    spec = {
+        "containers": [container],
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 0,
+    }
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _address(kube: Kube, name: str, namespace: str) -> str:
+    def running() -> str | None:
+        status = (kube.get("pod", name, f"--namespace={namespace}") or {}).get("status", {})
+        return status.get("podIP") if status.get("phase") == "Running" else None
+
+    return until(running, 60, f"{name} runs in {namespace}")
+
+
+def _said(kube: Kube, name: str, namespace: str) -> str:
+    def log() -> str | None:
+        status = (kube.get("pod", name, f"--namespace={namespace}") or {}).get("status", {})
+        ended = status.get("phase") in {"Succeeded", "Failed"}
+        return kube.run("logs", name, f"--namespace={namespace}") if ended else None
+
+    return until(log, 120, f"{name} of {namespace} has ended")
+
+
+EVERYWHERE = [
+    "the Kubernetes API",
+    "the artifacts",
+    "the forge",
+    "Prometheus",
+    "the DNS",
+    "the archive of data",
+    "a server",
+    "another port of a server",
+    "a pod of slipway's",
+]
+
+
+@pytest.mark.parametrize("address", ["the forge", "Prometheus", "the DNS", "the archive of data", "a server"])
+def test_training_does_not_reach(met: Met, address: str) -> None:
+    assert met["training"][address] == REFUSED
+
+
+@pytest.mark.parametrize("address", ["the Kubernetes API", "the artifacts"])
+def test_training_reaches_what_argos_sidecar_needs(met: Met, address: str) -> None:
+    assert met["training"][address] == "connected"
+
+
+def test_training_resolves_no_name(met: Met) -> None:
+    assert met["training"]["a name"] == "no such name"
+
+
+def test_training_with_declared_data_reaches_its_archive(met: Met) -> None:
+    assert met["training with declared data"]["the archive of data"] == "connected"
+
+
+@pytest.mark.parametrize("address", ["the forge", "Prometheus", "a server"])
+def test_training_with_declared_data_does_not_reach(met: Met, address: str) -> None:
+    assert met["training with declared data"][address] == REFUSED
+
+
+@pytest.mark.parametrize("address", ["the forge", "the artifacts", "Prometheus", "a server", "a name"])
+def test_a_step_of_slipways_reaches(met: Met, address: str) -> None:
+    assert met["a step"][address] == "connected"
+
+
+@pytest.mark.parametrize("address", EVERYWHERE)
+def test_a_pod_that_no_policy_names_does_not_reach(met: Met, address: str) -> None:
+    assert met["a pod that no policy names"][address] == REFUSED
+
+
+@pytest.mark.parametrize("who", ["a pod of somebody else", "a server", "a step", "training"])
+def test_nobody_reaches_a_pod_of_slipways(met: Met, who: str) -> None:
+    assert met[who]["a pod of slipway's"] == REFUSED
+
+
+def test_a_server_is_reached_from_everywhere_at_the_ports_of_triton_alone(met: Met) -> None:
+    somebody = met["a pod of somebody else"]
+    assert (somebody["a server"], somebody["another port of a server"]) == ("connected", REFUSED)
+
+
+def test_a_server_reaches_the_store_and_no_other_pod(met: Met) -> None:
+    assert (met["a server"]["the artifacts"], met["a server"]["a server"]) == ("connected", REFUSED)
