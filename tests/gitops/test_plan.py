@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from source_world import YAML, Source, planned
 
-from hera_workflows.steps.plan import Tree, changed_models, plan
+from hera_workflows.changed import Tree, changed_models
+from hera_workflows.steps.plan import plan
 from slipway.change import Change
 from slipway.errors import Rejected
 
