@@ -6,23 +6,18 @@ its parent. A merge that a forge made is the promotion that its second parent pr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitops.git import Git, commit_time
-from gitops.layout import RELEASE_FILE
-from gitops.remote import MAIN, Remote, opened
-from gitops.tree import read_blobs
-from slipway.errors import Misconfigured, Rejected
-from slipway.operation import Operation, parse_message
+from gitops.commits import Commit, Step, commits_of, proposals, steps_of_people
+from gitops.remote import MAIN, opened
+from slipway.errors import Misconfigured
+from slipway.operation import Operation
 from slipway.text import one_line
-from slipway.version import ModelVersion, parse_release_env
+from slipway.version import ModelVersion
 
 __all__ = ["Event", "Past", "history", "past", "reverted"]
-
-_ZEROS = re.compile(r"0+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +54,6 @@ class Past:
         """Whether `revision` of main has `commit` of main in it; False when main has none of the first."""
         place = self.places.get(revision)
         return place is not None and place >= self.places[commit]
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    id: str
-    parent: str | None
-    merged: str | None  # the second of exactly two parents
-    when: datetime
-    who: str
-    message: str
-    operation: Operation | None
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    environment: str | None
-    model: str | None
-    after: ModelVersion | None
-    problem: str | None = None
 
 
 def history(
@@ -138,7 +113,7 @@ def _reverted(events: Iterable[Event]) -> dict[tuple[str, str], set[int]]:
     return {key: numbers for key, numbers in found.items() if numbers}
 
 
-def _events(url: str, start: str | None) -> tuple[list[_Commit], list[Event]]:
+def _events(url: str, start: str | None) -> tuple[list[Commit], list[Event]]:
     """Every commit on main and every event, oldest first."""
     with opened(url) as remote:
         if start is None or remote.local is None:
@@ -146,10 +121,10 @@ def _events(url: str, start: str | None) -> tuple[list[_Commit], list[Event]]:
             if main is None:
                 raise Misconfigured(f"{url} has no main; run `slipway env init` to set it up")
             start = start or main
-        commits = list(_commits(remote.git, start))
+        commits = list(commits_of(remote.git, start))
         people = [commit for commit in commits if commit.operation is None]
-        steps = _steps_of_people(remote, people)
-        proposed = _proposals(remote.git, people)
+        steps = steps_of_people(remote, people)
+        proposed = proposals(remote.git, people)
     events: list[Event] = []
     now: dict[tuple[str | None, str | None], ModelVersion | None] = {}
     for commit in commits:
@@ -176,92 +151,22 @@ def _events(url: str, start: str | None) -> tuple[list[_Commit], list[Event]]:
     return commits, events
 
 
-def _proposals(git: Git, commits: Iterable[_Commit]) -> dict[str, Operation]:
-    """The operation that each merge among `commits` merged, where its second parent records one."""
-    merges = {commit.merged: commit.id for commit in commits if commit.merged is not None}
-    if not merges:
-        return {}
-    ids = "".join(f"{parent}\n" for parent in merges).encode()
-    out = git.run("log", "-z", "--no-walk", "--stdin", "--format=%H%n%B", stdin=ids)
-    found: dict[str, Operation] = {}
-    for record in filter(None, out.decode(errors="replace").split("\0")):
-        commit, message = record.split("\n", 1)
-        try:
-            operation = parse_message(message)
-        except Rejected:
-            continue
-        if operation is not None and operation.action == "promote":
-            found[merges[commit]] = operation
-    return found
-
-
-def _approved(commit: _Commit, step: _Step, proposed: Operation | None) -> Operation | None:
+def _approved(commit: Commit, step: Step, proposed: Operation | None) -> Operation | None:
     """The promotion that a merge made by a forge is; None when it released anything else than what was proposed."""
     if proposed is None or step.after is None or step.environment != proposed.environment:
         return None
     return replace(proposed, approved_by=one_line(commit.who) or "somebody") if step.after == proposed.version else None
 
 
-def _commits(git: Git, start: str) -> Iterator[_Commit]:
-    # Oldest first; NUL ends a record, and only the message may have more lines.
-    out = git.run("log", "-z", "--first-parent", "--reverse", "--format=%H%n%P%n%ct%n%an%n%B", start, "--")
-    for record in out.decode(errors="replace").split("\0"):
-        if not record:
-            continue
-        commit, parents, seconds, who, message = record.split("\n", 4)
-        operation, problem = None, None
-        try:
-            operation = parse_message(message)
-        except Rejected as error:
-            problem = str(error)
-        parent, *others = parents.split(" ")
-        merged = others[0] if len(others) == 1 else None
-        yield _Commit(commit, parent or None, merged, commit_time(seconds), who, message, operation, problem)
-
-
-def _step_of(commit: _Commit, now: dict[tuple[str | None, str | None], ModelVersion | None]) -> _Step:
+def _step_of(commit: Commit, now: dict[tuple[str | None, str | None], ModelVersion | None]) -> Step:
     """What the trailers of a machine commit say; nothing for a person's commit that touched no release."""
     operation = commit.operation
     if operation is None or operation.action == "seed":
-        return _Step(None, None, None)
+        return Step(None, None, None)
     model = operation.version.name if operation.version is not None else None
     if operation.action in ("bump", "promote", "rollback"):
-        return _Step(operation.environment, model, operation.version)
+        return Step(operation.environment, model, operation.version)
     if operation.action == "retire":
-        return _Step(operation.environment, model, None)
+        return Step(operation.environment, model, None)
     # Holds and freezes change no release.
-    return _Step(operation.environment, model, now.get((operation.environment, model)))
-
-
-def _steps_of_people(remote: Remote, commits: list[_Commit]) -> dict[str, list[_Step]]:
-    """What commits without trailers did to releases, by commit; those that did nothing are left out."""
-    if not commits:
-        return {}
-    # First parents only: a merge by hand did what it changed on main.
-    lines = "".join(f"{commit.id} {commit.parent}\n" if commit.parent else f"{commit.id}\n" for commit in commits)
-    raw = remote.git.run(
-        *("diff-tree", "--stdin", "--root", "-r", "-z", "--no-renames", "--", "envs"), stdin=lines.encode()
-    )
-    changes: list[tuple[str, str, str, str]] = []  # commit, environment, model, blob after
-    fields = iter(raw.decode(errors="surrogateescape").split("\0")[:-1])
-    commit = ""
-    for head in fields:
-        if not head.startswith(":"):
-            commit = head
-        elif match := RELEASE_FILE.fullmatch(next(fields)):
-            changes.append((commit, match["environment"], match["model"], head.split(" ")[3]))
-    oids = [oid for *_, oid in changes if not _ZEROS.fullmatch(oid)]
-    remote.fetch_objects(oids)
-    blobs = read_blobs(remote.git, oids)
-    steps: dict[str, list[_Step]] = {}
-    for commit_id, environment, model, oid in changes:
-        after, problem = None, None
-        if oid in blobs:
-            try:
-                after = parse_release_env(
-                    blobs[oid].decode(errors="replace"), f"envs/{environment}/{model}/release.env"
-                )
-            except Rejected as error:
-                problem = str(error)
-        steps.setdefault(commit_id, []).append(_Step(environment, model, after, problem))
-    return steps
+    return Step(operation.environment, model, now.get((operation.environment, model)))

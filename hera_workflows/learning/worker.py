@@ -13,7 +13,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +20,10 @@ from pydantic import BaseModel, ConfigDict
 
 from hera_workflows.learning import dataset, people
 from hera_workflows.learning.contained import die_with_parent
-from hera_workflows.learning.dataset import SPLITS, Split
+from hera_workflows.learning.dataset import Split
 from hera_workflows.learning.datasets import Fetched, open_sets
+from hera_workflows.learning.splits import class_counts, read_splits, slice_counts
 from hera_workflows.learning.tasks import load_task
-from hera_workflows.learning.text import is_text
 from hera_workflows.learning.trained import TRAINING_JSON, Trained
 from hera_workflows.learning.warm_start import read_start
 from slipway.errors import Rejected, SlipwayError, of_disk
@@ -65,7 +64,7 @@ class Result(BaseModel):
 
 def check(job: Job) -> None:
     """Import model.py and look at every split; raises Rejected with every problem found, one a line."""
-    _splits(job, open_sets(job.sets), lambda _, __: None)
+    read_splits(job.spec, job.file, job.root, open_sets(job.sets), lambda _, __: None)
 
 
 def train(job: Job) -> None:
@@ -83,7 +82,7 @@ def train(job: Job) -> None:
     classes: dict[str, dict[str, int]] = {}
 
     def keep(name: str, split: Split) -> None:
-        classes[name] = _class_counts(split, job.spec)
+        classes[name] = class_counts(split, job.spec)
         digests[name] = dataset.digest({name: split})
         parts[name] = len(split)
         if name == "test":
@@ -91,7 +90,7 @@ def train(job: Job) -> None:
 
     kept: list[Split] = []
     sets = open_sets(job.sets)
-    fit = _splits(job, sets, keep)
+    fit = read_splits(job.spec, job.file, job.root, sets, keep)
     test = kept[0]
     at("data-read")
     params = job.spec.train
@@ -125,7 +124,7 @@ def train(job: Job) -> None:
             counts=parts,
             classes=classes["test"],
             classes_by_split={name: counts for name, counts in classes.items() if counts},
-            slices=_slice_counts(test),
+            slices=slice_counts(test),
             sets={
                 name: DataSetEntry(url=each.url, format=each.format, digest=each.digest, size=each.size)
                 for name, each in job.sets.items()
@@ -153,75 +152,6 @@ def train(job: Job) -> None:
     staging.rename(job.output)
     _sync(job.output.parent)
     at("renamed")
-
-
-def _splits(job: Job, sets: dict[str, Any], keep: Callable[[str, Split], None]) -> Callable[[Any], Any]:
-    """Check every split of model.py and hand each to `keep`; returns its train function."""
-    module = people.load(job.file, job.root)
-    data, fit = people.functions(module, job.file, job.root)
-    given_sets = [sets] if people.takes_sets(data) else []
-    task, problems, shapes = load_task(job.spec.task), [], {}
-    where = job.file.relative_to(job.root)
-    for name in SPLITS:
-        try:
-            given = people.call(partial(data, name, *given_sets), f'data("{name}")', job.file, job.root)
-            if given is None and name == "validation":
-                continue
-            split = dataset.split_of(given, name)
-        except Rejected as error:
-            text = str(error)
-            problems.append(text if text.startswith(str(where)) else f"{where}: {text}")
-            continue
-        found = dataset.problems(split, name, task, job.spec.classes) or _missing_classes(split, name, job.spec)
-        problems += [f"{where}: {text}" for text in found]
-        shapes[name] = {
-            key: (array.shape[1:], "text" if is_text(array) else str(array.dtype))
-            for key, array in split.inputs.items()
-        }
-        if name == "test" and not found:
-            problems += [f"{where}: {text}" for text in _missing_slices(split, job.spec)]
-        if not found and not problems:
-            keep(name, split)
-    if "train" in shapes and "test" in shapes and shapes["train"] != shapes["test"]:
-        problems.append(f"{where}: inputs of train are {shapes['train']} and of test {shapes['test']}; make them agree")
-    if problems:
-        raise Rejected("\n".join(problems))
-    return fit
-
-
-def _missing_classes(split: Split, name: str, spec: ModelSpec) -> list[str]:
-    # Of tokens, a small split may well hold no kind of name that continues.
-    if split.labels.ndim != 1 or not spec.classes:
-        return []
-    missing = [each for each, count in _class_counts(split, spec).items() if not count]
-    return [f'data("{name}") has no sample of {", ".join(missing)}; add some, or correct the split'] if missing else []
-
-
-def _missing_slices(test: Split, spec: ModelSpec) -> list[str]:
-    have = ", ".join(test.slices) or "none"
-    return [
-        f'data("test") has no slice column {name!r} (it has {have}), which model.yaml gates; return it as third value'
-        for name in spec.gates.slices
-        if name not in test.slices
-    ]
-
-
-def _class_counts(test: Split, spec: ModelSpec) -> dict[str, int]:
-    import numpy as np
-
-    if not load_task(spec.task).CLASSIFIES:
-        return {}
-    labels = np.asarray(test.labels).astype(np.int64)
-    counts = np.bincount(labels[labels >= 0], minlength=len(spec.classes or ()))
-    names = spec.classes or [str(index) for index in range(len(counts))]
-    return {names[value]: int(count) for value, count in enumerate(counts)}
-
-
-def _slice_counts(test: Split) -> dict[str, dict[str, int]]:
-    import numpy as np
-
-    counted = {name: np.unique(column, return_counts=True) for name, column in test.slices.items()}
-    return {name: {str(v): int(c) for v, c in zip(*pair, strict=True)} for name, pair in counted.items()}
 
 
 def _whole(digests: dict[str, str]) -> str:
