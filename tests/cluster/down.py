@@ -19,7 +19,7 @@ from tests.cluster.place import APART, RUN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["leftovers", "remove"]
+__all__ = ["leftovers", "power_off", "remove"]
 
 _CGROUPS = Path("/sys/fs/cgroup")
 # These folders are fixed in kubelet, containerd and CNI; each is removed only where it holds nothing of anyone else's.
@@ -27,8 +27,8 @@ _FIXED = (Path("/var/lib/kubelet"), Path("/var/log/containers"), Path("/var/log/
           Path("/var/lib/cni"), Path("/run/netns"), Path("/run/runc"))  # fmt: skip
 
 
-def _kill_all(folder: Path) -> None:
-    """End every program and pod at once: nothing of theirs is kept, so nothing has to be written down first."""
+def power_off(folder: Path) -> None:
+    """End every program and pod at once, and leave what is there after a reboot: the files on disk and no more."""
     for _ in range(100):
         found = [*network.processes(), *_pod_processes()]
         if not found:
@@ -47,16 +47,16 @@ def _kill_all(folder: Path) -> None:
     for group in _groups():
         with suppress(OSError):
             group.rmdir()
+    if mounts := _mounts(folder):
+        # Deleting through a mount would delete what is mounted.
+        raise TryAgain(f"{', '.join(mounts)} cannot be unmounted; end what uses them and run `make cluster-down` again")
+    shutil.rmtree(RUN, ignore_errors=True)
 
 
 def remove(folder: Path, say: Callable[[str], None]) -> None:
     """Stop everything and delete the state. Raises TryAgain if something is left."""
-    _kill_all(folder)
-    if mounts := _mounts(folder):
-        # Deleting through a mount would delete what is mounted.
-        raise TryAgain(f"{', '.join(mounts)} cannot be unmounted; end what uses them and run `make cluster-down` again")
+    power_off(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(RUN, ignore_errors=True)
     for path in _addresses():
         path.unlink(missing_ok=True)
     for path in _FIXED:

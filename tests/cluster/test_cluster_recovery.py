@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cluster import network
+from tests.cluster.down import power_off
 from tests.cluster.place import NODE
 from tests.cluster.programs import pids
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from tests.cluster.kube import Kube
+    from tests.cluster.place import Place
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -29,6 +32,7 @@ PROGRAMS = (
     "containerd",
     "kubelet",
     "kube-proxy",
+    "kube-router",
     "coredns",
     "registry",
     "versitygw",
@@ -82,6 +86,18 @@ def test_up_brings_back_everything_after_all_programs_were_killed_at_once(kube: 
     _up()
 
     assert _node_is_ready(kube)
+
+
+def test_up_brings_everything_back_after_a_reboot(place: Place, kube: Kube) -> None:
+    deployments = {one["metadata"]["uid"] for one in (kube.get("deployments", "-A") or {})["items"]}
+    power_off(place.folder)
+
+    _up()
+
+    network.enter()  # the one that this process was in is gone
+    assert _node_is_ready(kube)
+    kube.run("wait", "deployments", "-A", "--all", "--for=condition=Available", "--timeout=240s", seconds=250)
+    assert {one["metadata"]["uid"] for one in (kube.get("deployments", "-A") or {})["items"]} == deployments
 
 
 def test_up_on_a_cluster_that_is_up_starts_nothing(kube: Kube) -> None:
