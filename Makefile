@@ -3,7 +3,7 @@ SHELL := /bin/sh
 UV := scripts/uv
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-all test test-fast lint bench render cluster cluster-down test-cluster clean
+.PHONY: help setup demo demo-all test test-fast lint bench render cluster cluster-down test-cluster test-story clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ cluster-down: .venv/.synced  ## Take it down; nothing of it stays but the cache.
 
 test-cluster: cluster  ## The tests that need it: a push goes to production there.
 	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster
+
+test-story: setup  ## The shortest of them, without KEDA: one push, one merged request, and production answers.
+	@$(PYTHON) -m tests.cluster up --no-autoscaling
+	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster/test_cluster_story.py
 
 clean:  ## Remove what make installed and built here.
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo

@@ -35,12 +35,13 @@ def build() -> None:
 
 @cluster.command()
 @click.option("--bare", is_flag=True, help="Without slipway: for installing it by hand, as docs/install.md says.")
-def up(bare: bool) -> None:
+@click.option("--no-autoscaling", is_flag=True, help="Without KEDA, whose build is a fifth of all.")
+def up(bare: bool, no_autoscaling: bool) -> None:
     """Bring up what is not up, and print where everything is."""
     from tests.cluster.place import default_folder
     from tests.cluster.up import up as bring_up
 
-    value = bring_up(default_folder(), _say, bare=bare)
+    value = bring_up(default_folder(), _say, bare=bare, autoscaling=not no_autoscaling)
     for name, at in value.items():
         click.echo(f"{name:22} {at if isinstance(at, str) else json.dumps(at)}")
     click.echo("all of it is inside the cluster's network: python -m tests.cluster run -- COMMAND")

@@ -17,7 +17,7 @@ from slipway.errors import Misconfigured, TryAgain
 from tests.cluster.products import PRODUCTS, Product
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 __all__ = ["Built", "build_all", "built", "cache_folder"]
 
@@ -53,19 +53,20 @@ def built(product: Product) -> Built:
     return Built(product, cache_folder() / f"{product.name}-{version}-{recipe.hexdigest()[:12]}", version)
 
 
-def build_all(say: Callable[[str], None]) -> dict[str, Built]:
+def build_all(say: Callable[[str], None], *, without: Collection[str] = ()) -> dict[str, Built]:
     """Every product by name, after building those that the cache lacks; finished ones survive a kill.
+
+    without: names of products that are not wanted.
 
     Raises Misconfigured if Go or a C compiler is missing or a build fails, TryAgain if modules cannot be downloaded.
     """
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second builder waits, and then finds everything
-        return _build_missing(say)
+        return _build_missing([built(product) for product in PRODUCTS if product.name not in without], say)
 
 
-def _build_missing(say: Callable[[str], None]) -> dict[str, Built]:
-    wanted = [built(product) for product in PRODUCTS]
+def _build_missing(wanted: Sequence[Built], say: Callable[[str], None]) -> dict[str, Built]:
     missing = [one for one in wanted if not one.folder.is_dir()]
     for position, one in enumerate(missing, start=1):
         start = time.monotonic()

@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     from tests.cluster.build import Built
     from tests.cluster.place import Place
 
-__all__ = ["BASE", "PUBLISHED", "Image", "all_tags", "build_base", "publish", "publish_all", "reference", "root_folder"]
-
-PUBLISHED = ("base", "pause", "argo-workflows", "argo-events", "argo-cd", "keda")
+__all__ = [
+    "BASE",
+    "Image",
+    "all_tags",
+    "build_base",
+    "publish",
+    "publish_all",
+    "reference",
+    "references",
+    "root_folder",
+]
 
 BASE = "localhost/slipway/base:latest"  # as buildah has it here
 
@@ -59,7 +67,7 @@ def _images(built: Mapping[str, Built]) -> list[Image]:
         f"{programs}/argocd": cd.program("argocd"),
         f"{programs}/kustomize": built["kustomize"].program("kustomize"),
     }
-    return [
+    images = [
         Image("pause", {"/pause": built["pause"].program("pause")}, base="", user="65535:65535", entrypoint=["/pause"]),
         Image("base", {"/": root_folder()}, base=""),
         Image(
@@ -80,8 +88,10 @@ def _images(built: Mapping[str, Built]) -> list[Image]:
             user="999",
             entrypoint=["/usr/bin/tini", "--"],
         ),
-        Image("keda", {f"/{name}": built["keda"].program(name) for name in built["keda"].product.programs}),
     ]
+    if keda := built.get("keda"):
+        images.append(Image("keda", {f"/{name}": keda.program(name) for name in keda.product.programs}))
+    return images
 
 
 def all_tags(place: Place) -> dict[str, set[str]]:
@@ -171,6 +181,11 @@ def publish(place: Place, image: Image) -> str:
         buildah(place, "rm", container)
     push(place, name, image.name, image.tag)
     return registry.reference(image.name, image.tag)
+
+
+def references(place: Place) -> dict[str, str]:
+    """Each of the cluster's own images by digest, by name. Raises TryAgain if the registry lacks one."""
+    return {image.name: registry.reference(image.name, image.tag) for image in _images(place.built)}
 
 
 def reference(place: Place, name: str) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster import argo, forge, registry, services
-from tests.cluster.images import PUBLISHED, reference
+from tests.cluster.images import references
 from tests.cluster.secrets import remembered
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def write(place: Place) -> dict[str, Any]:
             "secret_key": remembered(place, "s3"),
         },
         "registry": {"push": registry.URL, "host": registry.HOST},
-        "images": {name: reference(place, name) for name in PUBLISHED},
+        "images": references(place),
         "argo_workflows_schema": str(place.built["argo-workflows"].share("api/jsonschema/schema.json")),
     }
     place.write("cluster.json", value, mode=0o600)

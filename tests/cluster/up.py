@@ -35,17 +35,18 @@ if TYPE_CHECKING:
 __all__ = ["up"]
 
 
-def up(folder: Path, say: Callable[[str], None], *, bare: bool = False) -> dict[str, Any]:
+def up(folder: Path, say: Callable[[str], None], *, bare: bool = False, autoscaling: bool = True) -> dict[str, Any]:
     """Bring up what is not up, and say where everything is; safe at any time, also after any part was killed.
 
-    `bare`: without slipway, as its operator finds a cluster, a forge with accounts and a bucket.
+    bare: without slipway, as its operator finds a cluster, a forge with accounts and a bucket.
+    autoscaling: with KEDA.
     Raises Misconfigured where this machine cannot hold a cluster, TryAgain where a part does not come up.
     """
     debian.check_machine()
     claim(folder)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        place = Place(folder, build_all(say))
+        place = Place(folder, build_all(say, without=() if autoscaling else ("keda",)))
         debian.install(say)
         images.build(place, say)
         own_images.build(place, say)
@@ -66,14 +67,16 @@ def up(folder: Path, say: Callable[[str], None], *, bare: bool = False) -> dict[
         node.start_node(place, images.reference(place, "pause"))
         node.wait_ready(place)
         offers.offer(place)
-        say("the node is Ready; install Argo Workflows, Events and CD, and KEDA")
+        say(f"the node is Ready; install Argo Workflows, Events and CD{', and KEDA' if autoscaling else ''}")
         argo.apply(place)
-        keda.apply(place)
+        if autoscaling:
+            keda.apply(place)
         say("start the forge")
         forge.up(place)
         say("wait for the controllers")
         argo.wait_available(place)
-        keda.wait_available(place)
+        if autoscaling:
+            keda.wait_available(place)
         team.up(place)
         buckets.share(place)
         if not bare:
