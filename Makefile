@@ -50,7 +50,7 @@ cluster-down: .venv/.synced  ## Take it down; nothing of it stays but the cache.
 test-cluster: cluster  ## The tests that need it: a push goes to production there.
 	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster
 
-test-story: setup  ## The shortest of them, without KEDA: one push, one merged request, and production answers.
+test-story: setup  ## Of these the story alone, without KEDA: a push, a merged request, and production answers.
 	@$(PYTHON) -m tests.cluster up --no-autoscaling
 	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster/test_cluster_story.py
 

@@ -1,4 +1,4 @@
-"""What does each commit on main say, and what did those without trailers do?"""
+"""What does each commit on main say, and what did those of people do to releases?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.errors import Rejected
 from slipway.operation import Operation, parse_message
 from slipway.version import ModelVersion, parse_release_env
 
-__all__ = ["Commit", "Step", "commits_of", "proposals", "steps_of_people"]
+__all__ = ["Commit", "ReleaseChange", "changes_of_people", "commits_of", "proposals"]
 
 _ZEROS = re.compile(r"0+")
 
@@ -35,7 +35,7 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ReleaseChange:
     """What a commit did to one release; none where the environment is None."""
 
     environment: str | None
@@ -62,7 +62,7 @@ def commits_of(git: Git, start: str) -> Iterator[Commit]:
         yield Commit(commit, parent or None, merged, commit_time(seconds), who, message, operation, problem)
 
 
-def steps_of_people(remote: Remote, commits: list[Commit]) -> dict[str, list[Step]]:
+def changes_of_people(remote: Remote, commits: list[Commit]) -> dict[str, list[ReleaseChange]]:
     """What commits without trailers did to releases, by commit; those that did nothing are left out."""
     if not commits:
         return {}
@@ -82,7 +82,7 @@ def steps_of_people(remote: Remote, commits: list[Commit]) -> dict[str, list[Ste
     oids = [oid for *_, oid in changes if not _ZEROS.fullmatch(oid)]
     remote.fetch_objects(oids)
     blobs = read_blobs(remote.git, oids)
-    steps: dict[str, list[Step]] = {}
+    found: dict[str, list[ReleaseChange]] = {}
     for commit_id, environment, model, oid in changes:
         after, problem = None, None
         if oid in blobs:
@@ -92,8 +92,8 @@ def steps_of_people(remote: Remote, commits: list[Commit]) -> dict[str, list[Ste
                 )
             except Rejected as error:
                 problem = str(error)
-        steps.setdefault(commit_id, []).append(Step(environment, model, after, problem))
-    return steps
+        found.setdefault(commit_id, []).append(ReleaseChange(environment, model, after, problem))
+    return found
 
 
 def proposals(git: Git, commits: Iterable[Commit]) -> dict[str, Operation]:

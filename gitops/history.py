@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitops.commits import Commit, Step, commits_of, proposals, steps_of_people
+from gitops.commits import Commit, ReleaseChange, changes_of_people, commits_of, proposals
 from gitops.remote import MAIN, opened
 from slipway.errors import Misconfigured
 from slipway.operation import Operation
@@ -123,17 +123,17 @@ def _events(url: str, start: str | None) -> tuple[list[Commit], list[Event]]:
             start = start or main
         commits = list(commits_of(remote.git, start))
         people = [commit for commit in commits if commit.operation is None]
-        steps = steps_of_people(remote, people)
+        changes = changes_of_people(remote, people)
         proposed = proposals(remote.git, people)
     events: list[Event] = []
     now: dict[tuple[str | None, str | None], ModelVersion | None] = {}
     for commit in commits:
-        for step in steps.get(commit.id) or [_step_of(commit, now)]:
-            key = (step.environment, step.model)
-            before, now[key] = now.get(key), step.after
+        for change in changes.get(commit.id) or [_change_of(commit, now)]:
+            key = (change.environment, change.model)
+            before, now[key] = now.get(key), change.after
             operation = commit.operation
-            if operation is None and len(steps.get(commit.id, ())) == 1:
-                operation = _approved(commit, step, proposed.get(commit.id))
+            if operation is None and len(changes.get(commit.id, ())) == 1:
+                operation = _approved(commit, change, proposed.get(commit.id))
             events.append(
                 Event(
                     commit.id,
@@ -141,32 +141,34 @@ def _events(url: str, start: str | None) -> tuple[list[Commit], list[Event]]:
                     commit.who,
                     commit.message.split("\n", 1)[0],
                     operation,
-                    step.environment,
-                    step.model,
+                    change.environment,
+                    change.model,
                     before,
-                    step.after,
-                    commit.problem or step.problem,
+                    change.after,
+                    commit.problem or change.problem,
                 )
             )
     return commits, events
 
 
-def _approved(commit: Commit, step: Step, proposed: Operation | None) -> Operation | None:
+def _approved(commit: Commit, change: ReleaseChange, proposed: Operation | None) -> Operation | None:
     """The promotion that a merge made by a forge is; None when it released anything else than what was proposed."""
-    if proposed is None or step.after is None or step.environment != proposed.environment:
+    if proposed is None or change.after is None or change.environment != proposed.environment:
         return None
-    return replace(proposed, approved_by=one_line(commit.who) or "somebody") if step.after == proposed.version else None
+    return (
+        replace(proposed, approved_by=one_line(commit.who) or "somebody") if change.after == proposed.version else None
+    )
 
 
-def _step_of(commit: Commit, now: dict[tuple[str | None, str | None], ModelVersion | None]) -> Step:
+def _change_of(commit: Commit, now: dict[tuple[str | None, str | None], ModelVersion | None]) -> ReleaseChange:
     """What the trailers of a machine commit say; nothing for a person's commit that touched no release."""
     operation = commit.operation
     if operation is None or operation.action == "seed":
-        return Step(None, None, None)
+        return ReleaseChange(None, None, None)
     model = operation.version.name if operation.version is not None else None
     if operation.action in ("bump", "promote", "rollback"):
-        return Step(operation.environment, model, operation.version)
+        return ReleaseChange(operation.environment, model, operation.version)
     if operation.action == "retire":
-        return Step(operation.environment, model, None)
+        return ReleaseChange(operation.environment, model, None)
     # Holds and freezes change no release.
-    return Step(operation.environment, model, now.get((operation.environment, model)))
+    return ReleaseChange(operation.environment, model, now.get((operation.environment, model)))

@@ -79,10 +79,12 @@ def render(value: Hold | Freeze) -> bytes:
 
 
 def kubernetes_name(model: str) -> str:
-    """A DNS label for a model's Kubernetes objects, at most 50 characters, different for different models."""
+    """A DNS label for a model's Kubernetes objects, at most 50 characters, different for different models.
+
+    A name chosen to end in another's hash meets it; a push with both is refused (`hera_workflows.changed`).
+    """
     plain = re.sub(r"[^a-z0-9]+", "-", model).strip("-")
-    # A name that ends as those below do is made as they are: `a_b` must not meet a model called `a-b-648fa9b3`.
-    if plain == model and len(plain) <= 50 and not re.search(r"-[0-9a-f]{8}$", model):
+    if plain == model and len(plain) <= 50:
         return plain
     return f"{plain[:41].strip('-')}-{hashlib.sha256(model.encode()).hexdigest()[:8]}".lstrip("-")
 

@@ -1,4 +1,4 @@
-"""Which models does a push change, by the files that differ, and what may be in none?
+"""Which models does a push change, and which paths may no push have?
 
 - A file in `models/NAME/` changes that model; a `model.yaml` that went away deletes it.
 - A file anywhere else is shared code and changes every model; documentation changes none.
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gitops.layout import kubernetes_name
 from slipway.errors import Rejected
 from slipway.names import check_model
 
@@ -70,12 +71,16 @@ def changed_models(old: Tree | None, new: Tree, touched: Sequence[str] | None) -
 
 
 def check_paths(tree: Tree) -> None:
-    """Raise Rejected for a folder that cannot be a model, a link that leaves the repository, a submodule in models/."""
-    for name in tree.models:
+    """Raise Rejected for folders that cannot be models, a link that leaves the repository, a submodule in models/."""
+    called: dict[str, str] = {}
+    for name in sorted(tree.models):
         try:
             check_model(name)
         except Rejected as error:
             raise Rejected(f"models/{name[:80]!r}/: {error}") from None
+        other = called.setdefault(kubernetes_name(name), name)
+        if other != name:
+            raise Rejected(f"models/{name}/ and models/{other}/ would have one name on Kubernetes; rename one of them")
     for path, target in tree.links.items():
         if _leaves(path, tree.links):
             raise Rejected(f"{path!r} links to {target[:80]!r}, outside the repository; commit the file itself")

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from hera_workflows.learning.tasks import task_names
-from hera_workflows.task_rules import did_you_mean, shown, task_problems
-from hera_workflows.yaml_marks import Marked, Path, Problem, parse_marked
+from hera_workflows.task_rules import task_problems
+from hera_workflows.yaml_marks import Marked, Path, Problem, did_you_mean, parse_marked, shown
 from slipway.errors import Rejected
 from slipway.spec import ModelSpec
 

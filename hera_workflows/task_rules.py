@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hera_workflows.learning.tasks import Task, load_task, task_names
-from hera_workflows.yaml_marks import Marked, Path, Problem
+from hera_workflows.yaml_marks import Marked, Path, Problem, did_you_mean, shown
 from slipway.threshold import parse_threshold
 
-__all__ = ["did_you_mean", "shown", "task_problems"]
+__all__ = ["task_problems"]
 
 _CLASS_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -117,16 +117,3 @@ def _margin_problems(marked: Marked, task: Task, margin: Any) -> list[Problem]:
         return []
     what = f"margin: {shown(margin)} allows any loss of a metric between 0 and 1; write a share such as 0.01"
     return [Problem(*marked.place(("gates", "champion", "margin")), what)]
-
-
-def shown(value: Any, spell: Callable[[Any], str] = repr) -> str:
-    """A value as a message shows it, cut where it is long."""
-    text = spell(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The known name that was meant, else all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else f"write one of {', '.join(known)}"

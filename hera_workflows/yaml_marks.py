@@ -6,15 +6,16 @@ People edit model.yaml by hand, so a wrong value must be pointed at. One documen
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-__all__ = ["Marked", "Problem", "parse_marked"]
+__all__ = ["Marked", "Problem", "did_you_mean", "parse_marked", "shown"]
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
@@ -55,6 +56,19 @@ class Marked:
         while path and path not in self.values:
             path = path[:-1]
         return self.values.get(path, (1, 1))
+
+
+def shown(value: Any, spell: Callable[[Any], str] = repr) -> str:
+    """A value as a message shows it, cut where it is long."""
+    text = spell(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that was meant, else all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else f"write one of {', '.join(known)}"
 
 
 def parse_marked(content: bytes | str) -> Marked:

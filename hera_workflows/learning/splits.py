@@ -20,7 +20,10 @@ __all__ = ["class_counts", "read_splits", "slice_counts"]
 def read_splits(
     spec: ModelSpec, file: Path, root: Path, sets: dict[str, Any], keep: Callable[[str, Split], None]
 ) -> Callable[[Any], Any]:
-    """Check every split of model.py and hand each to `keep`; returns its train function."""
+    """Check every split of model.py and hand each to `keep`; returns its train function.
+
+    Raises Rejected with every problem found, one a line.
+    """
     module = people.load(file, root)
     data, fit = people.functions(module, file, root)
     given_sets = [sets] if people.takes_sets(data) else []

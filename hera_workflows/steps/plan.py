@@ -1,4 +1,4 @@
-"""Which models did a push change? One list, from which the workflow fans out, and the tree that they are trained from.
+"""Which list does the workflow of a push fan out from, and which tree are its models trained from?
 
 - A model.yaml with errors does not stop other people's models: the errors are printed, and that model's own training
   refuses them. Only when nothing else is left to do is the push refused as a whole.

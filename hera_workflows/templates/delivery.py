@@ -24,7 +24,7 @@ _NAME = """\
 {{- $model := .path.basename -}}
 {{- $plain := regexReplaceAll "[^a-z0-9]+" $model "-" | trimAll "-" -}}
 {{- $hash := sha256sum $model | trunc 8 -}}
-{{- $short := and (eq $plain $model) (le (len $plain) 50) (not (regexMatch "-[0-9a-f]{8}$" $model)) -}}
+{{- $short := and (eq $plain $model) (le (len $plain) 50) -}}
 {{- $cut := printf "%s-%s" ($plain | trunc 41 | trimAll "-") $hash | trimPrefix "-" -}}
 {{ index .path.segments 1 }}-{{ $short | ternary $plain $cut }}"""
 

@@ -77,13 +77,14 @@ def _events(values: Values) -> list[Object]:
 
 def _servers(environment: str, values: Values) -> list[Object]:
     """Requests come in from everywhere; out goes only what fetches a version from a bucket."""
-    bucket = [] if values.store_is_volume else [_dns(), _blocks(values.network.services)]
     ports = [_tcp(port) for port in (8000, 8001, 8002)]
     triton = {"matchLabels": {"app.kubernetes.io/name": "triton"}}
-    return [
-        *_everybody(environment),
-        _policy("triton", environment, triton, ingress=[{"ports": ports}], egress=bucket),
-    ]
+    # A policy for each direction: where kube-router enforces one of both, a server reaches the ports of all others.
+    policies = [*_everybody(environment), _policy("triton", environment, triton, ingress=[{"ports": ports}])]
+    if not values.store_is_volume:
+        fetch = [_dns(), _blocks(values.network.services)]
+        policies.append(_policy("fetch", environment, triton, egress=fetch))
+    return policies
 
 
 def _policy(

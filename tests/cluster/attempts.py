@@ -60,9 +60,9 @@ def kubernetes(method: str, path: str, body: object = None) -> str:
 
 
 def wait_refused(url: str) -> None:
-    """Return when the address is refused, or after ten seconds: policies hold some moments after a pod starts."""
+    """Return when the address is refused, or after thirty seconds: policies hold some moments after a pod starts."""
     address = urllib.parse.urlsplit(url)
-    for _ in range(20):
+    for _ in range(60):
         try:
             socket.create_connection((address.hostname, address.port), timeout=2).close()
         except OSError:

@@ -17,6 +17,9 @@ __all__ = ["said", "submit"]
 _SMALL = {"gpus": "0", "cpu": "50m", "memory": "256Mi", "ephemeral-storage": "256Mi"}
 _VALUES = {"commit": "0" * 40, "number": "1", "digest": "none", "timeout-seconds": "300", "data": "none"}
 _VALUES |= {**_SMALL, "node-selector": "{}", "tolerations": "[]"}
+# What would repeat, end, delay or delete the pods of a program that is not the step's.
+_OF_STEPS = ("retryStrategy", "outputs", "synchronization", "activeDeadlineSeconds")
+_OF_WORKFLOWS = ("onExit", "podGC", "entrypoint", "templates", "arguments", "archiveLogs")
 
 
 def submit(
@@ -29,15 +32,14 @@ def submit(
 ) -> None:
     """Create a workflow of these steps of a WorkflowTemplate, one after another; each runs command(step).
 
-    All else of the pods stays but for retries and outputs, which a step without its program has not.
+    The pods stay as they are; of the steps and the workflow goes what would repeat, end, delay or delete them.
     """
     installed = kube.get("workflowtemplate", template, "--namespace=slipway") or {}
     spec = installed["spec"]
     given = {**_VALUES, **values}
-    dropped = ("retryStrategy", "outputs", "synchronization", "activeDeadlineSeconds")
     templates = [
         {
-            **{key: value for key, value in one.items() if key not in dropped},
+            **{key: value for key, value in one.items() if key not in _OF_STEPS},
             "container": {**one["container"], "command": command(one["name"]), "args": []},
         }
         for one in spec["templates"]
@@ -45,8 +47,7 @@ def submit(
     ]
     templates.sort(key=lambda one: steps.index(one["name"]))
     tasks = [[{"name": one["name"], "template": one["name"], "arguments": _arguments(one, given)}] for one in templates]
-    dropped = ("onExit", "podGC", "entrypoint", "templates", "arguments", "archiveLogs")
-    kept = {key: value for key, value in spec.items() if key not in dropped}
+    kept = {key: value for key, value in spec.items() if key not in _OF_WORKFLOWS}
     workflow = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",

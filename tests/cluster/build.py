@@ -131,7 +131,7 @@ def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
         GOCACHE=str(_go_cache()),
         CGO_ENABLED="1" if product.cgo else "0",
         CGO_CFLAGS="-O1 -g0",
-        # A compiler ends before collecting its garbage pays, unless memory is short.
+        # A compiler ends before collecting its garbage pays; beyond 2 GiB each (two or three run) it collects.
         GOGC="off",
         GOMEMLIMIT="2GiB",
     )

@@ -6,7 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from slipway.errors import TryAgain
-from tests.cluster.place import ADDRESS, RUN
+from tests.cluster.place import APART, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def has(place: Place, image: str) -> bool:
 def push(place: Place, image: str, name: str, tag: str) -> None:
     """Give an image that was built here to the registry."""
     words = ["--quiet", "--tls-verify=false", "--disable-compression"]
-    buildah(place, "push", *words, image, f"docker://{ADDRESS}:5000/{name}:{tag}")
+    buildah(place, "push", *words, image, f"docker://{APART}:5000/{name}:{tag}")
 
 
 def forget(place: Place, keep: Sequence[str]) -> None:

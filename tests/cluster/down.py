@@ -28,7 +28,10 @@ _FIXED = (Path("/var/lib/kubelet"), Path("/var/log/containers"), Path("/var/log/
 
 
 def power_off(folder: Path) -> None:
-    """End every program and pod at once, and leave what is there after a reboot: the files on disk and no more."""
+    """End every process in the cluster's network but this one, and every pod; leave the files on disk and no more.
+
+    Raises TryAgain if something does not end or cannot be unmounted.
+    """
     for _ in range(100):
         found = [*network.processes(), *_pod_processes()]
         if not found:

@@ -34,7 +34,11 @@ def create() -> None:
     for device in ("lo", "node0", "node1"):
         _ip("-n", NAME, "link", "set", device, "up")
     _ip("-n", NAME, "route", "replace", "default", "dev", "node0")
-    settings = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
+    settings = {
+        "net/ipv4/ip_forward": "1",
+        "net/bridge/bridge-nf-call-iptables": "1",
+        "net/ipv4/icmp_ratelimit": "0",  # else only the first of many refusals is said, and callers wait in vain
+    }
     for name, value in settings.items():
         _run(inside(["sysctl", "-q", "-w", f"{name.replace('/', '.')}={value}"]))
 

@@ -92,20 +92,6 @@ def start_node(place: Place, pause: str) -> None:
         "--metrics-bind-address=127.0.0.1:10249",
     ]
     start(place, Program("kube-proxy", arguments))
-    # The bridge lets every packet through; this refuses what NetworkPolicies do not allow.
-    arguments = [
-        str(place.program("kube-router", "kube-router")),
-        f"--kubeconfig={place.kubeconfig}",
-        f"--hostname-override={NODE}",
-        f"--service-cluster-ip-range={SERVICES}",
-        "--run-firewall=true",
-        "--run-router=false",
-        "--run-service-proxy=false",
-        "--run-loadbalancer=false",
-        "--health-port=0",
-        "--metrics-port=0",
-    ]
-    start(place, Program("kube-router", arguments))
     corefile = place.write("Corefile", _COREFILE.format(address=APART, kubeconfig=place.kubeconfig))
     start(
         place, Program("coredns", [str(place.program("coredns", "coredns")), "-conf", str(corefile)], files=(corefile,))
@@ -139,6 +125,28 @@ def wait_ready(place: Place) -> None:
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
     wait_until(place, f"node {NODE} is Ready", ready, 60, log="kubelet")
+    _start_kube_router(place)
+    wait_until(place, "network policies are enforced", _enforces, 30, log="kube-router")
+
+
+def _start_kube_router(place: Place) -> None:
+    """The bridge lets every packet through; this refuses what NetworkPolicies do not allow. It ends without a node."""
+    arguments = [
+        str(place.program("kube-router", "kube-router")),
+        f"--kubeconfig={place.kubeconfig}",
+        f"--hostname-override={NODE}",
+        f"--service-cluster-ip-range={SERVICES}",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        "--health-port=0",
+        "--iptables-sync-period=30s",  # how long a change that failed stays undone
+    ]
+    start(place, Program("kube-router", arguments))
+
+
+def _enforces() -> bool:
+    rules = subprocess.run(["iptables", "-S", "KUBE-ROUTER-FORWARD"], capture_output=True, check=False, timeout=10)
+    return rules.returncode == 0
 
 
 def _containerd_answers() -> bool:

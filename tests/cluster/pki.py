@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.cluster.place import ADDRESS, NODE
+from tests.cluster.place import ADDRESS, APART, NODE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ _CERTIFICATES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "scheduler": ("system:kube-scheduler", "", ()),
     "proxy": ("system:kube-proxy", "", ()),
     "admin": ("slipway-admin", "system:masters", ()),
-    "nats": ("nats", "", (ADDRESS,)),
+    "nats": ("nats", "", (APART,)),
 }
 _USERS = ("kubelet", "controller-manager", "scheduler", "proxy", "admin")
 

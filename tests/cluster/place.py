@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ADDRESS", "APART", "DATA", "NODE", "PODS", "RUN", "SERVICES", "Place", "claim", "default_folder"]
 
 ADDRESS = "192.168.211.1"  # the node, inside the cluster's network namespace only
-APART = "192.168.211.2"  # the forge, DNS and Prometheus, which training must not reach
+APART = "192.168.211.2"  # forge, DNS, Prometheus, registry and NATS, which training must not reach
 DATA = "192.168.211.3"  # where training may read what a model declares by URL
 NODE = "slipway-node"
 PODS = "10.244.0.0/24"

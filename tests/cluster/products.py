@@ -39,7 +39,7 @@ _KEDA = "github.com/kedacore/keda/v2"
 _COMPONENT = "k8s.io/component-base/version"
 _SIGNALS = "workflow/executor/osspecific"
 
-# The quickest first, so that a mistake in the machine shows at once.
+# A quick one first, so that a mistake in the machine shows at once.
 PRODUCTS: tuple[Product, ...] = (
     Product("pause", "slipway.test/cluster/pause", {"pause": "."}),
     Product("etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}),

@@ -13,10 +13,11 @@ import threading
 import time
 
 # Policies hold for a pod some moments after it starts; what the last try met is what holds.
-SECONDS = 8.0
+SECONDS = 20.0
 
 
 def connect(address: str) -> str:
+    """How one try ends: connected, or the name of what refused it."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=2):
@@ -24,12 +25,13 @@ def connect(address: str) -> str:
     except TimeoutError:
         return "no answer"
     except socket.gaierror:
-        return "no such name"
+        return "not resolved"
     except OSError as refusal:
         return errno.errorcode.get(refusal.errno or 0, repr(refusal))
 
 
 def last(address: str) -> str:
+    """How the last of many tries ends."""
     end = time.monotonic() + SECONDS
     while True:
         met = connect(address)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from slipway.errors import TryAgain
 from tests.cluster.build import cache_folder
 from tests.cluster.buildah import run
-from tests.cluster.place import ADDRESS
+from tests.cluster.place import APART
 from tests.cluster.programs import Program, pids, start, wait_until
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HOST", "MANIFESTS", "URL", "digest_of", "holds", "reference", "start_registry"]
 
 HOST = "registry.slipway.test"  # the name in image references; no such host exists
-URL = f"{ADDRESS}:5000"
+URL = f"{APART}:5000"
 MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 

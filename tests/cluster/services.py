@@ -19,7 +19,7 @@ __all__ = ["BUCKETS", "NATS", "NATS_USER", "PROMETHEUS", "S3", "S3_USER", "answe
 S3 = f"{ADDRESS}:7070"
 S3_USER = "slipway"
 BUCKETS = ("artifacts", "models")
-NATS = f"{ADDRESS}:4222"
+NATS = f"{APART}:4222"
 NATS_USER = "slipway"
 PROMETHEUS = f"http://{APART}:9090"
 

@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import http.server
 import json
+import shutil
 import threading
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster import attempts, borrowed, forge, reaching, services
+from tests.cluster import attempts, borrowed, forge, reaching, registry, services
 from tests.cluster.asking import until
 from tests.cluster.place import ADDRESS, APART, DATA
+from tests.cluster.programs import pids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.cluster.kube import Kube
+    from tests.cluster.place import Place
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+MODEL = "attempted"
 REFUSED = "ECONNREFUSED"
 PROGRAM = Path(reaching.__file__).read_text()
 LISTENER = """
@@ -39,27 +44,31 @@ Met = dict[str, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def addresses(kube: Kube, about: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """HOST:PORT by name, of what listens while the tests run."""
+    """HOST:PORT by name, of what listens while the tests run; all but the name answer the node, which is let in."""
     name = f"listens-{uuid.uuid4().hex[:8]}"
     listeners = {"a server": ("staging", {"app.kubernetes.io/name": "triton"}), "a pod": ("slipway", {})}
-    archive = http.server.ThreadingHTTPServer((DATA, 0), http.server.SimpleHTTPRequestHandler)
+    archive = http.server.ThreadingHTTPServer((DATA, 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=archive.serve_forever, daemon=True).start()
     listen = ["python3", "-c", LISTENER]
     try:
         kube.apply([_pod(name, where, about, labels, listen) for where, labels in listeners.values()])
         found = {what: _address(kube, name, where) for what, (where, _) in listeners.items()}
-        yield {
+        listening = {
             "the Kubernetes API": f"{ADDRESS}:6443",
             "the artifacts": services.S3,
             "the forge": forge.URL.removeprefix("http://"),
             "Prometheus": services.PROMETHEUS.removeprefix("http://"),
             "the DNS": f"{APART}:53",
-            "a name": "kubernetes.default.svc:443",
+            "the registry": registry.URL,
+            "the event bus": services.NATS,
             "the archive of data": f"{DATA}:{archive.server_port}",
             "a server": f"{found['a server']}:8000",
             "another port of a server": f"{found['a server']}:9999",
             "a pod of slipway's": f"{found['a pod']}:8000",
         }
+        for what, address in listening.items():
+            until(partial(_listens, address), 60, f"{what} listens")
+        yield {**listening, "a name": "kubernetes.default.svc:443"}
     finally:
         archive.shutdown()
         archive.server_close()
@@ -67,10 +76,17 @@ def addresses(kube: Kube, about: dict[str, Any]) -> Iterator[dict[str, str]]:
             kube.run("delete", "pod", name, f"--namespace={where}", "--ignore-not-found", "--wait=false")
 
 
+def _listens(address: str) -> bool | None:
+    return True if reaching.connect(address) == "connected" else None
+
+
 @pytest.fixture(scope="module")
-def met(kube: Kube, about: dict[str, Any], addresses: dict[str, str]) -> Iterator[Met]:
+def met(place: Place, kube: Kube, about: dict[str, Any], addresses: dict[str, str]) -> Iterator[Met]:
     """How the last try of each pod ended, by pod and address."""
+    assert pids("kube-router")
     mark = uuid.uuid4().hex[:8]
+    claim = kube.get("pvc", "slipway-workspace", "--namespace=slipway") or {}
+    workspace = place.path("volumes", claim["spec"]["volumeName"])
     command = ["python3", "-c", PROGRAM, json.dumps(addresses)]
     steps = {"training": "none", "training with declared data": "declared"}
     pods = {
@@ -79,15 +95,22 @@ def met(kube: Kube, about: dict[str, Any], addresses: dict[str, str]) -> Iterato
         "a server": ("staging", {"app.kubernetes.io/name": "triton"}),
         "a pod of somebody else": (ELSEWHERE, {}),
     }
-    kube.apply(
-        [
-            _pod(f"reaches-{mark}-{index}", where, about, labels, command)
-            for index, (where, labels) in enumerate(pods.values())
-        ]
-    )
+    # What the step before training makes.
+    folders = [workspace / "datasets" / MODEL, *(workspace / f"reaches-{mark}-{kind}" for kind in steps.values())]
     try:
+        for folder in folders:
+            (folder / "source").mkdir(parents=True)
+            (folder / MODEL).mkdir()
+        for path in (workspace / "datasets", *folders, *(each for folder in folders for each in folder.iterdir())):
+            path.chmod(0o777)
+        kube.apply(
+            [
+                _pod(f"reaches-{mark}-{index}", where, about, labels, command)
+                for index, (where, labels) in enumerate(pods.values())
+            ]
+        )
         for kind in steps.values():
-            values = {"model": "attempted", "data": kind}
+            values = {"model": MODEL, "data": kind}
             borrowed.submit(kube, f"reaches-{mark}-{kind}", "slipway-push", ["train"], lambda _: command, values)
         said = {who: borrowed.said(kube, f"reaches-{mark}-{kind}", "train") for who, kind in steps.items()}
         said |= {
@@ -100,6 +123,8 @@ def met(kube: Kube, about: dict[str, Any], addresses: dict[str, str]) -> Iterato
         for index, (where, _) in enumerate(pods.values()):
             name = f"reaches-{mark}-{index}"
             kube.run("delete", "pod", name, f"--namespace={where}", "--ignore-not-found", "--wait=false")
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _pod(
@@ -140,12 +165,11 @@ def _said(kube: Kube, name: str, namespace: str) -> str:
     return until(log, 120, f"{name} of {namespace} has ended")
 
 
+APARTS = ["the forge", "Prometheus", "the DNS", "the registry", "the event bus"]
 EVERYWHERE = [
+    *APARTS,
     "the Kubernetes API",
     "the artifacts",
-    "the forge",
-    "Prometheus",
-    "the DNS",
     "the archive of data",
     "a server",
     "another port of a server",
@@ -153,7 +177,7 @@ EVERYWHERE = [
 ]
 
 
-@pytest.mark.parametrize("address", ["the forge", "Prometheus", "the DNS", "the archive of data", "a server"])
+@pytest.mark.parametrize("address", [*APARTS, "the archive of data", "a server"])
 def test_training_does_not_reach(met: Met, address: str) -> None:
     assert met["training"][address] == REFUSED
 
@@ -164,14 +188,14 @@ def test_training_reaches_what_argos_sidecar_needs(met: Met, address: str) -> No
 
 
 def test_training_resolves_no_name(met: Met) -> None:
-    assert met["training"]["a name"] == "no such name"
+    assert met["training"]["a name"] == "not resolved"
 
 
 def test_training_with_declared_data_reaches_its_archive(met: Met) -> None:
     assert met["training with declared data"]["the archive of data"] == "connected"
 
 
-@pytest.mark.parametrize("address", ["the forge", "Prometheus", "a server"])
+@pytest.mark.parametrize("address", [*APARTS, "a server"])
 def test_training_with_declared_data_does_not_reach(met: Met, address: str) -> None:
     assert met["training with declared data"][address] == REFUSED
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from source_world import YAML, Source, planned
 
+from gitops.layout import kubernetes_name
 from hera_workflows.changed import Tree, changed_models
 from hera_workflows.steps.plan import plan
 from slipway.change import Change
@@ -121,6 +122,13 @@ def test_a_folder_and_a_name_that_differ_are_an_error(source: Source):
 def test_a_folder_that_cannot_be_a_model_is_refused(source: Source, name: str):
     after = source.commit({f"models/{name}/model.yaml": YAML.format(name="digits")})
     with pytest.raises(Rejected, match="is not a model name"):
+        planned(source.folder, source.first, after)
+
+
+def test_two_models_with_one_name_on_kubernetes_are_refused(source: Source):
+    taken = kubernetes_name("a_b")
+    after = source.commit({f"models/{name}/model.yaml": YAML.format(name=name) for name in ("a_b", taken)})
+    with pytest.raises(Rejected, match=f"models/a_b/ and models/{taken}/ would have one name on Kubernetes; rename"):
         planned(source.folder, source.first, after)
 
 
