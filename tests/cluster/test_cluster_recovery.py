@@ -89,6 +89,7 @@ def test_up_brings_back_everything_after_all_programs_were_killed_at_once(kube: 
     assert _node_is_ready(kube)
 
 
+@pytest.mark.last  # this process's other threads stay in a network that is gone
 def test_up_brings_everything_back_after_a_reboot(place: Place, kube: Kube) -> None:
     before = _containers(kube)
     power_off(place.folder)
