@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Built", "build_all", "built", "cache_folder"]
 
 MODULES = Path(__file__).parent / "modules"
-_UNPACKED = "/usr/local/go/bin"  # where Go's own instructions put it; a shell that is not a person's may not look there
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def _build_missing(wanted: Sequence[Built], say: Callable[[str], None]) -> dict[
 
 def _build(one: Built) -> None:
     product = one.product
-    if _program() is None:
+    if shutil.which("go") is None:
         raise Misconfigured("go is not on PATH; the test cluster is built from Go modules: install Go 1.26 or newer")
     if product.cgo and shutil.which("gcc") is None:
         raise Misconfigured(f"gcc is not on PATH; {product.name} needs a C compiler: apt-get install gcc libc6-dev")
@@ -137,12 +136,7 @@ def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
         GOMEMLIMIT="2GiB",
     )
     done = subprocess.run(
-        ["nice", "-n", "19", str(_program()), *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["nice", "-n", "19", "go", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         words = f"building {product.name}: go {arguments[0]} failed: {done.stderr[-2000:]}"
@@ -150,10 +144,6 @@ def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
             raise TryAgain(words)
         raise Misconfigured(words)
     return done.stdout
-
-
-def _program() -> str | None:
-    return shutil.which("go") or shutil.which("go", path=_UNPACKED)
 
 
 def _copy(source: Path, target: Path) -> None:
