@@ -145,9 +145,12 @@ def applications(kube: Kube, delivery: list[dict[str, Any]], repository: str, ad
     def made() -> set[str] | None:
         found = kube.get("applications", "--namespace=argocd") or {}
         mine = [item for item in found.get("items", []) if item["spec"]["project"] == named]
-        return {item["metadata"]["name"] for item in mine} if len(mine) >= len(MODELS) else None
+        if len(mine) < len(MODELS):
+            ask_to_look(kube)  # what it could not read, because it did not know the Secret yet, it reads after minutes
+            return None
+        return {item["metadata"]["name"] for item in mine}
 
-    yield until(made, 120, "one Application a model")
+    yield until(made, 120, "one Application a model", every=5)
     kube.run("delete", "applicationset", named, "--namespace=argocd", "--wait=true", seconds=90)
     until(lambda: True if not _of(kube, named) else None, 90, "the Applications are gone")
     kube.run("delete", "appproject,secret", named, "--namespace=argocd", "--ignore-not-found")
