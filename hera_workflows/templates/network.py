@@ -35,7 +35,7 @@ def _steps(values: Values) -> list[Object]:
     # same pod needs, which has the credentials for it and the step has not.
     ours = {"matchExpressions": [_exists("slipway/step"), _not_in("slipway/step", ["train"])]}
     policies = [
-        _policy("report", namespace, {"matchExpressions": [_exists("slipway/step")]}, egress=[_blocks(reach.executor)]),
+        _policy("report", namespace, {"matchExpressions": [_exists("slipway/step")]}, egress=[_executor(values)]),
         _policy(
             "steps", namespace, ours, egress=[_dns(), _blocks(reach.services), {"to": [{"namespaceSelector": {}}]}]
         ),
@@ -63,7 +63,7 @@ def _events(values: Values) -> list[Object]:
             namespace,
             {"matchLabels": _SENSOR},
             ingress=[{"ports": [_tcp(_METRICS)]}],
-            egress=[_dns(), bus, _blocks(values.network.executor)],
+            egress=[_dns(), bus, _executor(values)],
         ),
     ]
     if native:
@@ -108,6 +108,10 @@ def _policy(
 
 def _dns() -> Rule:
     return {"to": [_DNS], "ports": [{"protocol": "UDP", "port": 53}, _tcp(53)]}
+
+
+def _executor(values: Values) -> Rule:
+    return {**_blocks(values.network.executor), "ports": [_tcp(port) for port in values.network.executor_ports]}
 
 
 def _blocks(blocks: Sequence[str]) -> Rule:

@@ -54,6 +54,7 @@ _Store = Annotated[
 ]
 _Branch = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]
 _Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+_Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class _Section(BaseModel):
@@ -147,6 +148,8 @@ class Network(_Section):
     # The Kubernetes API behind its Service (`kubectl get endpointslices kubernetes`) and the artifact repository:
     # Argo's sidecar reports there from every pod, training's too.
     executor: tuple[_Cidr, ...] = ("192.0.2.1/32",)
+    # Theirs alone: kubelets and etcd listen on the same nodes.
+    executor_ports: Annotated[tuple[_Port, ...], Field(min_length=1)] = (443, 6443)
     # Forge, store, Prometheus, messages: every step but training.
     services: tuple[_Cidr, ...] = ("0.0.0.0/0",)
     # Where training may read the data that a model.yaml declares by URL.

@@ -88,6 +88,7 @@ def values() -> dict[str, Any]:
         },
         "network": {
             "executor": [f"{ADDRESS}/32", SERVICES],
+            "executor_ports": [443, 6443, int(services.S3.rpartition(":")[2])],
             "services": [f"{ADDRESS}/32", f"{APART}/32", SERVICES],
             "data": [f"{DATA}/32"],
         },

@@ -56,6 +56,7 @@ def addresses(kube: Kube, about: dict[str, Any]) -> Iterator[dict[str, str]]:
         listening = {
             "the Kubernetes API": f"{ADDRESS}:6443",
             "the artifacts": services.S3,
+            "the kubelet": f"{ADDRESS}:10250",
             "the forge": forge.URL.removeprefix("http://"),
             "Prometheus": services.PROMETHEUS.removeprefix("http://"),
             "the DNS": f"{APART}:53",
@@ -170,6 +171,7 @@ EVERYWHERE = [
     *APARTS,
     "the Kubernetes API",
     "the artifacts",
+    "the kubelet",
     "the archive of data",
     "a server",
     "another port of a server",
@@ -177,7 +179,7 @@ EVERYWHERE = [
 ]
 
 
-@pytest.mark.parametrize("address", [*APARTS, "the archive of data", "a server"])
+@pytest.mark.parametrize("address", [*APARTS, "the kubelet", "the archive of data", "a server"])
 def test_training_does_not_reach(met: Met, address: str) -> None:
     assert met["training"][address] == REFUSED
 
@@ -195,7 +197,7 @@ def test_training_with_declared_data_reaches_its_archive(met: Met) -> None:
     assert met["training with declared data"]["the archive of data"] == "connected"
 
 
-@pytest.mark.parametrize("address", [*APARTS, "a server"])
+@pytest.mark.parametrize("address", [*APARTS, "the kubelet", "a server"])
 def test_training_with_declared_data_does_not_reach(met: Met, address: str) -> None:
     assert met["training with declared data"][address] == REFUSED
 

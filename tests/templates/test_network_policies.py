@@ -10,7 +10,7 @@ from installed import objects, pods, values
 from hera_workflows.templates.values import Values
 
 EXECUTOR, SERVICES, DATA = "10.0.0.1/32", "10.1.0.0/16", "10.2.0.0/16"
-OPEN = values(network={"executor": [EXECUTOR], "services": [SERVICES], "data": [DATA]})
+OPEN = values(network={"executor": [EXECUTOR], "executor_ports": [443, 9000], "services": [SERVICES], "data": [DATA]})
 CLOSED = values(network={"executor": [EXECUTOR], "services": [SERVICES]})
 EVERYWHERE = "every namespace"
 
@@ -61,6 +61,12 @@ def labels_of(step: str, data: str = "none") -> dict[str, str]:
 @pytest.mark.parametrize("of", [OPEN, CLOSED])
 def test_training_that_declares_no_data_reaches_only_what_reports_for_it(of: Values) -> None:
     assert reach(of, labels_of("slipway-push/train")) == {EXECUTOR}
+
+
+def test_a_pod_reaches_what_reports_for_it_at_its_ports_alone() -> None:
+    (report,) = [p["spec"] for p in objects(OPEN, "NetworkPolicy") if p["metadata"]["name"] == "report"]
+    ports = [{"protocol": "TCP", "port": port} for port in (443, 9000)]
+    assert report["egress"] == [{"to": [{"ipBlock": {"cidr": EXECUTOR}}], "ports": ports}]
 
 
 def test_training_that_declares_data_reaches_the_blocks_for_it() -> None:
