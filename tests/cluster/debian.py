@@ -13,7 +13,7 @@ from slipway.errors import Misconfigured, TryAgain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check_machine", "install"]
+__all__ = ["check_machine", "install", "policies"]
 
 # A program of each package, which says whether the package is there.
 _PACKAGES = {
@@ -32,6 +32,7 @@ _PACKAGES = {
     "chromium": "chromium",  # looks at the report as people do
 }
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_NO_SERVICES = "#!/bin/sh\n# Of slipway's test cluster, while it installs packages.\nexit 101\n"
 
 
 def check_machine() -> None:
@@ -50,16 +51,20 @@ def install(say: Callable[[str], None]) -> None:
     if shutil.which("apt-get") is None:
         raise Misconfigured(f"install these programs: {', '.join(missing)} (only Debian's apt-get is known here)")
     say(f"install Debian packages: {' '.join(missing)}")
-    ours = not _POLICY.exists()
-    if ours:
-        _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    if not _POLICY.exists():
+        _POLICY.write_text(_NO_SERVICES)
         _POLICY.chmod(0o755)
     try:
         _apt("update", "-qq")
         _apt("install", "-y", "-qq", "--no-install-recommends", *missing)
     finally:
-        if ours:
-            _POLICY.unlink()
+        for path in policies():
+            path.unlink()
+
+
+def policies() -> list[Path]:
+    """The file that lets no package start a service, if it is ours: a kill may have left it."""
+    return [_POLICY] if _POLICY.is_file() and _POLICY.read_text(errors="replace") == _NO_SERVICES else []
 
 
 def _apt(*arguments: str) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import TryAgain
-from tests.cluster import network
+from tests.cluster import debian, network
+from tests.cluster.ownership import is_here, need_ours, pod_groups
 from tests.cluster.place import APART, RUN
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["leftovers", "power_off", "remove"]
 
-_CGROUPS = Path("/sys/fs/cgroup")
 # These folders are fixed in kubelet, containerd and CNI; each is removed only where it holds nothing of anyone else's.
 _FIXED = (Path("/var/lib/kubelet"), Path("/var/log/containers"), Path("/var/log/pods"), Path("/run/containerd"),
           Path("/var/lib/cni"), Path("/run/netns"), Path("/run/runc"))  # fmt: skip
@@ -30,39 +30,42 @@ _FIXED = (Path("/var/lib/kubelet"), Path("/var/log/containers"), Path("/var/log/
 def power_off(folder: Path) -> None:
     """End every process in the cluster's network but this one, and every pod; leave the files on disk and no more.
 
-    Raises TryAgain if something does not end or cannot be unmounted.
+    Raises Misconfigured if the cluster is another folder's, TryAgain if something does not end or cannot be unmounted.
     """
+    need_ours(folder)
     for _ in range(100):
         found = [*network.processes(), *_pod_processes()]
-        if not found:
-            break
         for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for group in _groups():
+            with suppress(OSError):
+                group.rmdir()
+        if not found and not _groups():
+            break
         time.sleep(0.1)
     else:
-        raise TryAgain(f"processes {found} do not end; run `make cluster-down` again")
+        raise TryAgain(f"processes {found} do not end, or their pods' groups; run `make cluster-down` again")
     for path in _mounts(folder):
         subprocess.run(["umount", "--lazy", path], check=False, capture_output=True, timeout=30)
-    for pod in Path("/run/netns").glob("cni-*"):
+    for pod in _pod_networks():
         subprocess.run(["ip", "netns", "delete", pod.name], check=False, capture_output=True, timeout=30)
-    network.delete()
-    for group in _groups():
-        with suppress(OSError):
-            group.rmdir()
     if mounts := _mounts(folder):
         # Deleting through a mount would delete what is mounted.
         raise TryAgain(f"{', '.join(mounts)} cannot be unmounted; end what uses them and run `make cluster-down` again")
+    # Last, since by these two the cluster is known for ours.
+    network.delete()
     shutil.rmtree(RUN, ignore_errors=True)
 
 
 def remove(folder: Path, say: Callable[[str], None]) -> None:
     """Stop everything and delete the state. Raises TryAgain if something is left."""
+    ours = is_here() or folder.exists()
     power_off(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    for path in _addresses():
+    for path in (*_addresses(), *debian.policies()):
         path.unlink(missing_ok=True)
-    for path in _FIXED:
+    for path in _FIXED if ours else ():
         _remove_empty(path)
     left = leftovers(folder)
     for line in left:
@@ -72,23 +75,18 @@ def remove(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Everything of the cluster that is on this machine, one line each; empty if it is down."""
+    """Everything of the cluster that is on this machine, one line each; empty if it is down.
+
+    Its interfaces and firewall rules are in its network namespace, and go with it.
+    """
     # A process is in a group of each of the hierarchies.
     found = [f"process {pid}" for pid in sorted({*network.processes(), *_pod_processes()})]
     found += [f"mount {path}" for path in _mounts(folder)]
     found += [f"cgroup {path}" for path in _groups()]
-    found += [f"network namespace {path}" for path in Path("/run/netns").glob("cni-*")]
+    found += [f"network namespace {path}" for path in _pod_networks()]
     found += [f"network namespace {network.NAME}"] if network.exists() else []
-    devices = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True, timeout=30).stdout
-    found += [
-        f"interface {line.split()[0]}"
-        for line in devices.splitlines()
-        if line.startswith(("pods0", "node0", "node1", "veth"))
-    ]
-    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False, timeout=30).stdout
-    found += [f"firewall rule {line}" for line in rules.splitlines() if "KUBE-" in line or "CNI-" in line]
     found += [f"folder {path}" for path in (folder, RUN) if path.exists()]
-    found += [f"file {path}" for path in _addresses()]
+    found += [f"file {path}" for path in (*_addresses(), *debian.policies())]
     return found
 
 
@@ -102,11 +100,11 @@ def _pod_processes() -> list[int]:
 
 
 def _groups() -> list[Path]:
-    """The pods' control groups, the deepest first."""
-    tops = [top for top in (*_CGROUPS.glob("*/kubepods"), _CGROUPS / "kubepods") if top.is_dir()]
-    return [
-        folder for top in tops for folder in [*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top]
-    ]
+    return pod_groups() if is_here() else []
+
+
+def _pod_networks() -> list[Path]:
+    return list(Path("/run/netns").glob("cni-*")) if is_here() else []
 
 
 def _lines(path: Path) -> list[str]:
@@ -118,7 +116,7 @@ def _lines(path: Path) -> list[str]:
 
 def _mounts(folder: Path) -> list[str]:
     """What is mounted in the cluster's folders, the last mounted first."""
-    places = (f"{folder}/", f"{RUN}/", "/run/containerd/", "/run/netns/cni-", "/var/lib/kubelet/")
+    places = (f"{folder}/", f"{RUN}/", *(str(path) for path in _pod_networks()))
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line.split()[4] for line in reversed(lines) if line.split()[4].startswith(places)]
 

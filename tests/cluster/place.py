@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway.errors import Misconfigured
-
 if TYPE_CHECKING:
     from tests.cluster.build import Built
 
-__all__ = ["ADDRESS", "APART", "DATA", "NODE", "PODS", "RUN", "SERVICES", "Place", "claim", "default_folder"]
+__all__ = ["ADDRESS", "APART", "DATA", "NODE", "PODS", "RUN", "SERVICES", "Place", "default_folder"]
 
 ADDRESS = "192.168.211.1"  # the node, inside the cluster's network namespace only
 APART = "192.168.211.2"  # forge, DNS, Prometheus, registry and NATS, which training must not reach
@@ -61,17 +59,3 @@ class Place:
 def default_folder() -> Path:
     """SLIPWAY_CLUSTER_STATE, else .cluster in the repository."""
     return Path(os.environ.get("SLIPWAY_CLUSTER_STATE") or _ROOT / ".cluster").resolve()
-
-
-def claim(folder: Path) -> None:
-    """Make the folder this machine's cluster. Raises Misconfigured if another folder's cluster is here."""
-    link = RUN / "state"
-    RUN.mkdir(exist_ok=True)
-    if link.is_symlink() and link.readlink() != folder and link.readlink().is_dir():
-        raise Misconfigured(
-            f"the cluster of {link.readlink()} is here, and a machine has room for one; run `make cluster-down` there"
-        )
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n")

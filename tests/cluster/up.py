@@ -26,7 +26,8 @@ from tests.cluster import (
     team,
 )
 from tests.cluster.build import build_all
-from tests.cluster.place import Place, claim
+from tests.cluster.ownership import claim
+from tests.cluster.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
