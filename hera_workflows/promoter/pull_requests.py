@@ -87,7 +87,9 @@ def present(promoter: Promoter, scene: Scene, request: Request, seen: Observed) 
     forge.status(request.head, STATUS, state, why, pull.url)
     promoter.at("marked")
     checks = checks_table(seen.judgement.checks)
-    lately = f"Seen in {evidence.judged_in} lately: **{seen.judgement.verdict}**\n\n{checks}\n"
+    page = promoter.forge.page(promoter.run)
+    by = f", by [the workflow that looked last]({page})" if page else ""
+    lately = f"Seen in {evidence.judged_in} lately{by}: **{seen.judgement.verdict}**\n\n{checks}\n"
     forge.comment(pull.number, "seen", lately)
     promoter.at("told")
     for older in scene.requests:

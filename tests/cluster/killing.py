@@ -6,8 +6,9 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,11 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class Killer:
-    """Kills at moments that a seed decides."""
+    """Kills at moments that a seed decides; `hit` counts the processes that ended so."""
 
     kube: Kube
     draw: random.Random
+    hit: Counter[Victim] = field(default_factory=Counter)
 
     def strike(self, stage: str, seconds: float, victims: Sequence[Victim]) -> None:
         """Kill each victim once, at a moment of its own within so many seconds from now; say what was hit."""
@@ -40,7 +42,9 @@ class Killer:
         moments = sorted((self.draw.uniform(0, seconds), victim.prefix, victim) for victim in victims)
         for moment, _, victim in moments:
             time.sleep(max(0.0, begun + moment - time.monotonic()))
-            print(f"{stage}: {moment:.1f} s: kill -9 of {kill(self.kube, victim)} processes of {victim.prefix}*")
+            count = kill(self.kube, victim)
+            self.hit[victim] += count
+            print(f"{stage}: {moment:.1f} s: kill -9 of {count} processes of {victim.prefix}*")
 
 
 def kill(kube: Kube, victim: Victim) -> int:

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ class Survived:
 
     push: Push
     number: int
+    hit: Counter[Victim]  # how many processes of whom were killed
 
 
 @pytest.fixture(scope="module", params=[SEED], ids=lambda seed: f"seed {seed}")
@@ -80,7 +82,12 @@ def survived(journey: Journey, request: pytest.FixtureRequest) -> Survived:
     journey.merge(until(lambda: _told(journey, number), PATIENCE, "a request is open and commented", every=1))
     killer.strike("production", 15, [*EVENTS, *DELIVERY_OF_RELEASES])
     journey.ready("production", MODEL, number)
-    return Survived(push, number)
+    return Survived(push, number, killer.hit)
+
+
+@pytest.mark.parametrize("victim", [WORKFLOWS, *EVENTS, *DELIVERY_OF_RELEASES], ids=lambda victim: victim.prefix)
+def test_no_controller_came_through_alive(survived: Survived, victim: Victim) -> None:
+    assert survived.hit[victim] > 0
 
 
 def test_the_push_became_one_workflow(journey: Journey, survived: Survived) -> None:

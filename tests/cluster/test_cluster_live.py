@@ -33,17 +33,17 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: triton}}
 spec:
-  replicas: 1
+  replicas: 2
   template:
     spec:
       terminationGracePeriodSeconds: 0
       containers:
         - name: triton
           image: {image}
-          command: [sleep, infinity]
+          command: [sh, -c, "touch /tmp/ready; sleep infinity"]
           envFrom: [{{configMapRef: {{name: release}}}}]
           # It is ready only some time after it began, as a server is.
-          readinessProbe: {{exec: {{command: ["true"]}}, initialDelaySeconds: 3}}
+          readinessProbe: {{exec: {{command: [test, -e, /tmp/ready]}}, initialDelaySeconds: 3, periodSeconds: 1}}
 """
 
 
@@ -89,7 +89,13 @@ def test_a_release_is_live_when_argo_cd_and_its_deployment_are_done_and_not_befo
     kube.apply([secret, {**kind, "metadata": named, "spec": application}])
     try:
         seen = until(lambda: s if (s := served(1)).live else None, 120, "the first release is live")
-        assert (seen.replicas, seen.address) == (1, f"triton-toy.{environment}.svc:8001")
+        assert (seen.replicas, seen.address) == (2, f"triton-toy.{environment}.svc:8001")
+
+        pod = kube.run("get", "pods", f"--namespace={environment}", "--output=name").split()[0]
+        kube.run("exec", pod, f"--namespace={environment}", "--", "rm", "/tmp/ready")
+        until(lambda: not served(1).live or None, 60, "with one of two replicas the release is not live")
+        kube.run("exec", pod, f"--namespace={environment}", "--", "touch", "/tmp/ready")
+        until(lambda: served(1).live or None, 120, "it is live with both again")
 
         commit(ada, repository, f"{folder}/release.env", render_release_env(version(2)))
 

@@ -20,6 +20,7 @@ from triton_repo.replay import replay
 
 if TYPE_CHECKING:
     from tests.cluster.journey import Journey, Push
+    from triton_repo.replay import Protocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -91,9 +92,12 @@ def test_only_who_may_approve_can_merge_the_request(journey: Journey, proposed: 
     assert journey.ada.call("POST", where, merge, accept=(405,)) == 405
 
 
-def test_production_answers_with_the_version_that_was_merged(journey: Journey, merged: str, number: int) -> None:
+@pytest.mark.parametrize(("protocol", "port"), [("http", 8000), ("grpc", 8001)])
+def test_production_answers_with_the_version_that_was_merged(
+    journey: Journey, merged: str, number: int, protocol: Protocol, port: int
+) -> None:
     golden = journey.golden("digits", number)
-    seen = replay(f"{merged}:8000", "digits", number, golden, count=64, tolerance=1e-3, protocol="http")
+    seen = replay(f"{merged}:{port}", "digits", number, golden, count=64, tolerance=1e-3, protocol=protocol)
     assert (seen.failed, seen.mismatched) == (0, 0)
 
 
