@@ -72,10 +72,10 @@ class Remote:
             self.fetch_objects([self._tree(commit)])
 
     def prefetch(self, commit: str, paths: Sequence[str]) -> None:
-        """Bring what is at or below `paths`, and the trees on the way; of a folder everything is there already."""
+        """Bring what is at or below `paths`, and all folders; of a folder repository everything is there already."""
         if self.local is None:
-            # Two levels below the root: envs/, and every environment's list of models.
-            self._fetch([self._tree(commit)], "--filter=tree:2")
+            # All folders, though few are needed: github.com refuses a filter that ends at a depth other than 0.
+            self.fetch_trees(commit)
             self.fetch_objects([entry.oid for entry in list_files(self.git, commit, paths) if not entry.oddity])
 
     def fetch_objects(self, oids: Sequence[str]) -> None:

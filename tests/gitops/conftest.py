@@ -37,6 +37,8 @@ def empty(tmp_path: Path) -> World:
     repo = tmp_path / "env.git"
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", repo], check=True)
     subprocess.run(["git", "-C", repo, "config", "uploadpack.allowFilter", "true"], check=True)
+    # As strict as github.com.
+    subprocess.run(["git", "-C", repo, "config", "uploadpackfilter.tree.maxDepth", "0"], check=True)
     return World(repo, str(repo), tmp_path)
 
 

@@ -25,6 +25,7 @@ class Source:
         self.first = ""  # the commit that the `source` fixture begins with
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("config", "uploadpack.allowFilter", "true")
+        self.git("config", "uploadpackfilter.tree.maxDepth", "0")  # as strict as github.com
         self.git("config", "uploadpack.allowAnySHA1InWant", "true")
 
     def git(self, *arguments: str) -> str:
