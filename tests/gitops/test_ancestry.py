@@ -51,6 +51,11 @@ def test_a_commit_that_main_was_set_back_to_is_wanted(source: Source):
     assert not overtaken(source.url, source.first, by=source.second)
 
 
+def test_a_commit_is_overtaken_on_the_branch_whose_pushes_count(source: Source):
+    source.git("branch", "-m", "main", "develop")
+    assert overtaken(source.url, source.first, by=source.second, branch="develop")
+
+
 def test_a_commit_of_another_history_overtakes_nothing(source: Source):
     assert not overtaken(source.url, source.first, by="1" * 40)
 
