@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hera_workflows.source_status import is_ours
+from hera_workflows.source_status import was_heard
 
 if TYPE_CHECKING:
     from gitops.forge import Forge
@@ -21,4 +21,4 @@ def newest_heard(remote: Remote, source: Forge, commit: str) -> str | None:
     The commits can be read. Raises what the forge raises.
     """
     commits = remote.git.run("rev-list", f"--max-count={LOOK_BACK}", commit, "--").decode().split()
-    return next((each for each in commits if any(map(is_ours, source.statuses(each)))), None)
+    return next((each for each in commits if was_heard(source.statuses(each))), None)

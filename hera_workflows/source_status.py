@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gitops.forge import Forge, StatusState
+    from gitops.forge import CommitStatus, Forge, StatusState
 
-__all__ = ["TRAINING", "Ending", "Failed", "begin", "context", "endings", "finish", "hear", "is_ours"]
+__all__ = ["TRAINING", "Ending", "Failed", "begin", "context", "endings", "finish", "hear", "was_heard"]
 
 TRAINING = "training"
 _PUSH = "slipway"  # the context of a push as a whole
@@ -44,9 +44,13 @@ def context(model: str) -> str:
     return f"{_PREFIX}{model}"
 
 
-def is_ours(context: str) -> bool:
-    """Whether a status is slipway's, which it only leaves on a commit whose push it heard of."""
-    return context == _PUSH or context.startswith(_PREFIX)
+def was_heard(statuses: Mapping[str, CommitStatus]) -> bool:
+    """Whether a commit's push was heard of: its statuses say what follows from it, or that it was refused.
+
+    An error of the push as a whole says neither, so that the next push has to bring what this one changed.
+    """
+    push = statuses.get(_PUSH)
+    return any(name.startswith(_PREFIX) for name in statuses) or (push is not None and push.state != "error")
 
 
 def hear(forge: Forge, commit: str, changed: Sequence[str], deleted: Sequence[str], page: str) -> None:
@@ -75,10 +79,10 @@ def finish(
         if name.startswith(_PREFIX) and (status.state, status.description) == ("pending", TRAINING)
     ]
     if failed and not any(name.startswith(_PREFIX) for name in statuses):
-        # The push itself was refused, before anybody said which models it trains.
+        # The push itself was refused, or its plan broke, before anybody said which models it trains.
         only = endings(["push"], succeeded, failed, {})["push"]
         forge.status(commit, _PUSH, only.state, only.text, page)
-    elif succeeded and not any(map(is_ours, statuses)):
+    elif succeeded and not was_heard(statuses):
         # The forge did not answer when plan wanted to say it; left unsaid, the push would be delivered once more.
         forge.status(commit, _PUSH, "success", "heard of; its workflow succeeded", page)
     for model, ending in endings(training, succeeded, failed, released).items():
@@ -94,7 +98,8 @@ def endings(
     """
     named: dict[str, Ending] = {}
     nameless: list[Ending] = []
-    for each in failed:
+    # Refusals first: a step that was refused may have been tried before, and Argo lists its tries in no order.
+    for each in sorted(failed, key=lambda each: _REFUSED not in each.message):
         state: StatusState = "failure" if _REFUSED in each.message else "error"
         if match := _MODEL.search(each.message):
             named.setdefault(match[1], Ending(state, match[2]))

@@ -86,6 +86,13 @@ def test_a_push_of_which_nothing_could_be_said_before_is_heard_of_when_its_workf
     assert report("Succeeded") == {"slipway": CommitStatus("success", "heard of; its workflow succeeded", PAGE)}
 
 
+def test_a_push_whose_plan_broke_is_heard_of_when_its_workflow_was_tried_again_and_succeeded(project):
+    _, _, report = project
+    message = "main: Error (exit code 75): slipway: https://forge.example/models.git does not answer"
+    assert report("Failed", {"displayName": "plan(0)", "message": message})["slipway"].state == "error"
+    assert report("Succeeded") == {"slipway": CommitStatus("success", "heard of; its workflow succeeded", PAGE)}
+
+
 def test_what_was_said_of_a_push_before_stays(project):
     forge, commit, report = project
     hear(forge, commit, ["digits"], [], PAGE)

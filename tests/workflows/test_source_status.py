@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from hera_workflows.source_status import Ending, Failed, endings
+import pytest
+
+from gitops.forge import CommitStatus, StatusState
+from hera_workflows.source_status import Ending, Failed, endings, was_heard
 
 REFUSED = Failed("validate(0)", "main: Error (exit code 65): slipway [digits]: digits is refused: accuracy 0.91 < 0.95")
 KILLED = Failed("train(0)", "out of memory: used more than train.memory; raise it in model.yaml")
+AWAY = "main: Error (exit code 75): slipway: https://forge.example/models.git does not answer"
 BROKEN = Failed("publish(0)", "main: Error (exit code 78): slipway [digits]: the key cannot be read")
 
 
@@ -31,6 +35,26 @@ def test_a_step_that_was_killed_is_said_of_the_model_of_which_nothing_else_is_kn
 
 def test_a_workflow_that_released_nothing_new_is_no_failure():
     assert endings(["digits"], True, [], {}) == {"digits": Ending("success", "nothing new to release")}
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_step_that_was_refused_in_a_later_try_is_refused_whichever_try_argo_names_first(last: int):
+    tries = [Failed("plan(0)", AWAY), Failed("plan(1)", "main: Error (exit code 65): slipway: no such task")]
+    assert endings(["push"], False, [tries[last], tries[1 - last]], {})["push"].state == "failure"
+
+
+@pytest.mark.parametrize(("state", "heard"), [("success", True), ("failure", True), ("error", False)])
+def test_a_push_is_heard_of_when_its_plan_has_judged_it_not_when_that_broke(state: StatusState, heard: bool):
+    assert was_heard({"slipway": CommitStatus(state, "", "")}) is heard
+
+
+def test_a_push_is_heard_of_when_a_model_was_named_whatever_became_of_the_rest():
+    error = CommitStatus("error", "", "")
+    assert was_heard({"slipway": error, "slipway/digits": error})
+
+
+def test_what_others_say_of_a_commit_is_not_slipways():
+    assert not was_heard({"slipway-lint": CommitStatus("success", "", "")})
 
 
 def test_a_workflow_that_was_stopped_leaves_nothing_pending():
