@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, get_args
 
-__all__ = ["KINDS", "CommitStatus", "Forge", "ForgeRequest", "Kind", "Protection", "RequestState", "StatusState"]
+__all__ = [
+    "KINDS",
+    "Allowed",
+    "CommitStatus",
+    "Forge",
+    "ForgeRequest",
+    "Kind",
+    "Protection",
+    "RequestState",
+    "StatusState",
+]
 
 Kind = Literal["github", "gitlab", "gitea"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -41,13 +51,22 @@ class CommitStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """Whom a branch's protection lets do one thing; nobody else may."""
+
+    everybody: bool = False  # who may write; then nobody is named
+    logins: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # teams, roles and the like, in the forge's words; whom they stand for is not asked
+
+
+@dataclass(frozen=True, slots=True)
 class Protection:
     """Who may change a protected branch."""
 
     approvals: int  # people who must approve before a request may be merged
-    # Logins, teams or roles, in the forge's words. None: whoever may write, or the token may not see it.
-    pushers: tuple[str, ...] | None  # who may push without a request
-    mergers: tuple[str, ...] | None  # who may merge a request
+    # None: it cannot be seen.
+    pushers: Allowed | None  # who may push without a request
+    mergers: Allowed | None  # who may merge a request
 
 
 class Forge(Protocol):

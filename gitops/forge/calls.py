@@ -30,6 +30,10 @@ _TIMEOUT = httpx.Timeout(15.0, connect=10.0)  # seconds without a byte
 _WHOLE = 60.0  # seconds for one answer, however slowly its bytes come
 _LARGEST = 16 * 2**20  # bytes of one answer; the largest that a forge is asked for, 100 requests, has 1 to 3 MB
 _PATIENCE = 30.0  # seconds that a forge may ask to wait; beyond it the workflow engine waits, not this process
+# What GitHub says when somebody asks too often, at times with no header that says so or how long to wait; then it
+# wants a minute. Source: docs.github.com, "Rate limits for the REST API".
+_TOO_OFTEN = ("rate limit", "abuse detection")
+_A_MINUTE = 60.0
 
 
 class Unavailable(TryAgain):
@@ -116,9 +120,12 @@ class Call(httpx.BaseTransport):
             except (ValueError, RecursionError):
                 raise Unavailable(f"{where} answers half of its JSON; see what stands before the forge") from None
             return
-        said = f"{where}: {status} {self._said(content)}"
-        if status in (408, 425, 429) or status >= 500 or (status == 403 and _limited(headers)):
-            raise Unavailable(f"{said}; try again later", _asked_to_wait(headers))
+        text = self._said(content)
+        said = f"{where}: {status} {text}"
+        too_often = status in (403, 429) and any(words in text.lower() for words in _TOO_OFTEN)
+        if status in (408, 425, 429) or status >= 500 or too_often or (status == 403 and _limited(headers)):
+            wait = _asked_to_wait(headers)
+            raise Unavailable(f"{said}; try again later", _A_MINUTE if wait is None and too_often else wait)
         if status == 401:
             raise Misconfigured(f"{said}; set FORGE_TOKEN to a valid token of slipway's user")
         if status == 403:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from gitops.forge import CommitStatus, ForgeRequest, Protection, StatusState
+from gitops.forge import Allowed, CommitStatus, ForgeRequest, Protection, StatusState
 from gitops.forge import gitea_answers as answers
 from gitops.forge.api import Comment, Written
 from gitops.forge.calls import Call, Missing
-from gitops.forge.reading import Answer, pages, read
+from gitops.forge.reading import Answer, more, pages, read
 from slipway.errors import Misconfigured
 
 __all__ = ["GiteaApi"]
@@ -89,7 +89,13 @@ class GiteaApi:
 
     def statuses(self, commit: str) -> Mapping[str, CommitStatus]:
         """See Api.statuses."""
-        found = self._get(answers.Statuses, f"{self._repo}/commits/{commit}/status?limit={_PAGE}").statuses or []
+        path = f"{self._repo}/commits/{commit}/status"
+
+        def fetch(page: int) -> tuple[list[answers.Status], bool]:
+            # Forgejo and older Giteas send no Link header here; the page after the last is empty.
+            return self._get(answers.Statuses, f"{path}?page={page}&limit={_PAGE}").statuses or [], True
+
+        found = pages(fetch, f"{self._url}{path}")
         return {s.context: CommitStatus(answers.state_of(s.status), s.description, s.target_url) for s in found}
 
     def add_status(
@@ -131,13 +137,9 @@ class GiteaApi:
             rule = self._get(answers.Rule, f"{self._repo}/branch_protections/{name}")
         except Misconfigured:  # only an administrator of the project may read who it lists
             return Protection(found.required_approvals, None, None)
-        pushers = (*(rule.push_whitelist_usernames or ()), *(rule.push_whitelist_teams or ()))
-        mergers = (*(rule.merge_whitelist_usernames or ()), *(rule.merge_whitelist_teams or ()))
-        return Protection(
-            approvals=rule.required_approvals,
-            pushers=() if not rule.enable_push else pushers if rule.enable_push_whitelist else None,
-            mergers=mergers if rule.enable_merge_whitelist else None,
-        )
+        pushers = _who(rule.enable_push_whitelist, rule.push_whitelist_usernames, rule.push_whitelist_teams)
+        mergers = _who(rule.enable_merge_whitelist, rule.merge_whitelist_usernames, rule.merge_whitelist_teams)
+        return Protection(rule.required_approvals, pushers if rule.enable_push else Allowed(), mergers)
 
     def _json(self, path: str, method: str = "GET", content: object = None) -> Any:
         return self._client.request(method, path, json=content).json()
@@ -146,8 +148,9 @@ class GiteaApi:
         return read(kind, self._json(path), self._url)
 
     def _list(self, path: str, **parameters: str) -> Iterator[Any]:
-        def fetch(page: int) -> Any:
-            return self._client.get(path, params={**parameters, "page": page, "limit": _PAGE})
+        def fetch(page: int) -> tuple[Any, bool]:
+            answer = self._client.get(path, params={**parameters, "page": page, "limit": _PAGE})
+            return answer.json(), more(answer)
 
         return pages(fetch, f"{self._url}{path}")
 
@@ -172,6 +175,12 @@ class GiteaApi:
     def _comment(self, item: Any) -> Comment:
         comment = read(answers.Comment, item, self._url)
         return Comment(comment.id, comment.user.login if comment.user else "", comment.body, comment.html_url)
+
+
+def _who(listed: bool, logins: Iterable[str] | None, teams: Iterable[str] | None) -> Allowed:
+    if not listed:
+        return Allowed(everybody=True)
+    return Allowed(logins=tuple(logins or ()), others=tuple(teams or ()))
 
 
 def _path(branch: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from gitops.forge import CommitStatus, ForgeRequest, Protection, StatusState
+from gitops.forge import Allowed, CommitStatus, ForgeRequest, Protection, StatusState
 from gitops.forge import github_answers as answers
 from gitops.forge.api import Comment, Written
 from gitops.forge.calls import Call, Missing, Unavailable
-from gitops.forge.reading import Answer, pages, read
+from gitops.forge.reading import Answer, more, pages, read
 from slipway.errors import Misconfigured, SlipwayError
 
 if TYPE_CHECKING:
@@ -93,8 +93,13 @@ class GitHubApi:
 
     def statuses(self, commit: str) -> Mapping[str, CommitStatus]:
         """See Api.statuses."""
-        answer = self._call("GET", f"{self._repo}/commits/{commit}/status", params={"per_page": _PAGE})
-        found = read(answers.Statuses, answer.json(), self._url).statuses
+        path = f"{self._repo}/commits/{commit}/status"
+
+        def fetch(page: int) -> tuple[list[answers.Status], bool]:
+            answer = self._call("GET", path, params={"page": page, "per_page": _PAGE})
+            return read(answers.Statuses, answer.json(), self._url).statuses, more(answer)
+
+        found = pages(fetch, f"{self._url}{path}")
         return {s.context: CommitStatus(s.state, s.description or "", s.target_url or "") for s in found}
 
     def add_status(
@@ -138,7 +143,10 @@ class GitHubApi:
         wanted = [rule.parameters or answers.Reviews() for rule in rules if rule.type == "pull_request"]
         if not classic and not wanted:
             return None
-        approvals, pushers = max((r.required_approving_review_count for r in wanted), default=0), None
+        approvals = max((r.required_approving_review_count for r in wanted), default=0)
+        mergers = Allowed(everybody=True)
+        # Whom a ruleset lets push without a request is not said of a branch.
+        pushers = Allowed(others=("whoever may bypass its ruleset",)) if wanted else Allowed(everybody=True)
         if classic:
             try:
                 found = read(
@@ -146,12 +154,14 @@ class GitHubApi:
                 )
             except Misconfigured:  # only an administrator of the project may read it
                 return Protection(approvals, None, None)
-            approvals = max(
-                approvals, (found.required_pull_request_reviews or answers.Reviews()).required_approving_review_count
-            )
+            free = () if found.enforce_admins.enabled else ("administrators",)
             if (who := found.restrictions) is not None:
-                pushers = tuple(named.login or named.slug for named in [*who.users, *who.teams, *who.apps])
-        return Protection(approvals, pushers, pushers)
+                mergers = _who(who, free)
+            pushers = _both(pushers, mergers)
+            if (reviews := found.required_pull_request_reviews) is not None:
+                approvals = max(approvals, reviews.required_approving_review_count)
+                pushers = _both(pushers, _who(reviews.bypass_pull_request_allowances, free))
+        return Protection(approvals, pushers, mergers)
 
     def _call(
         self, method: str, path: str, content: object = None, params: Mapping[str, str | int] | None = None
@@ -170,8 +180,9 @@ class GitHubApi:
         return self._call(method, path, content).json()
 
     def _list(self, path: str, **parameters: str) -> Iterator[Any]:
-        def fetch(page: int) -> httpx.Response:
-            return self._call("GET", path, params={**parameters, "page": page, "per_page": _PAGE})
+        def fetch(page: int) -> tuple[Any, bool]:
+            answer = self._call("GET", path, params={**parameters, "page": page, "per_page": _PAGE})
+            return answer.json(), more(answer)
 
         return pages(fetch, f"{self._url}{path}")
 
@@ -184,3 +195,15 @@ class GitHubApi:
     def _comment(self, item: Any) -> Comment:
         comment = read(answers.Comment, item, self._url)
         return Comment(comment.id, comment.user.login if comment.user else "", comment.body or "", comment.html_url)
+
+
+def _who(named: answers.Actors, free: tuple[str, ...]) -> Allowed:
+    others = tuple(actor.slug for actor in [*named.teams, *named.apps])
+    return Allowed(logins=tuple(user.login for user in named.users), others=(*others, *free))
+
+
+def _both(one: Allowed, other: Allowed) -> Allowed:
+    if one.everybody or other.everybody:
+        return other if one.everybody else one
+    logins = tuple(login for login in one.logins if login in other.logins)
+    return Allowed(logins=logins, others=tuple(dict.fromkeys([*one.others, *other.others])))

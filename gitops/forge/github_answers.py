@@ -10,6 +10,7 @@ from gitops.forge.reading import Answer, Line, Url, When
 from slipway.names import Commit
 
 __all__ = [
+    "Actors",
     "Branch",
     "Comment",
     "End",
@@ -17,11 +18,11 @@ __all__ = [
     "Protection",
     "Pull",
     "Repository",
-    "Restrictions",
     "Reviews",
     "Rule",
     "Status",
     "Statuses",
+    "Switch",
     "User",
     "written",
 ]
@@ -79,23 +80,28 @@ class Branch(Answer):
 
 
 class Named(Answer):
-    login: Line = ""
-    slug: Line = ""
+    slug: Line
 
 
-class Reviews(Answer):
-    required_approving_review_count: int = Field(default=0, ge=0)
-
-
-class Restrictions(Answer):
-    users: tuple[Named, ...] = ()
+class Actors(Answer):
+    users: tuple[User, ...] = ()
     teams: tuple[Named, ...] = ()
     apps: tuple[Named, ...] = ()
 
 
+class Reviews(Answer):
+    required_approving_review_count: int = Field(default=0, ge=0)
+    bypass_pull_request_allowances: Actors = Actors()  # left out when nobody may
+
+
+class Switch(Answer):
+    enabled: bool = False
+
+
 class Protection(Answer):
     required_pull_request_reviews: Reviews | None = None
-    restrictions: Restrictions | None = None
+    restrictions: Actors | None = None
+    enforce_admins: Switch = Switch()
 
 
 class Rule(Answer):

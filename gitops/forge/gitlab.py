@@ -5,16 +5,16 @@ With python-gitlab's low-level calls: its objects fail in ways of their own when
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
-from gitops.forge import CommitStatus, ForgeRequest, Protection, StatusState
+from gitops.forge import Allowed, CommitStatus, ForgeRequest, Protection, StatusState
 from gitops.forge import gitlab_answers as answers
 from gitops.forge.api import Comment, Written
 from gitops.forge.calls import Call, Missing
-from gitops.forge.reading import Answer, pages, read
+from gitops.forge.reading import Answer, more, pages, read
 from slipway.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = ["GitLabApi"]
 
 T = TypeVar("T", bound=Answer)
 _PAGE = 100
+_DEVELOPER = 30  # the least role that may write
 
 
 class GitLabApi:
@@ -152,9 +153,12 @@ class GitLabApi:
             return None
         try:
             found = self._get(answers.Protected, f"{self._project}/protected_branches/{_part(branch)}")
-            approvals = self._get(answers.Approvals, f"{self._project}/approvals").approvals_before_merge
         except Misconfigured:  # protected by a pattern, or only maintainers may read it
             return Protection(0, None, None)
+        try:
+            approvals = self._get(answers.Approvals, f"{self._project}/approvals").approvals_before_merge
+        except Missing:  # the free edition asks for none
+            approvals = 0
         return Protection(approvals, _who(found.push_access_levels), _who(found.merge_access_levels))
 
     def _call(
@@ -170,8 +174,9 @@ class GitLabApi:
         return read(kind, self._json("get", path), self._url)
 
     def _list(self, path: str, **parameters: str) -> Iterator[Any]:
-        def fetch(page: int) -> httpx.Response:
-            return self._call("get", path, params={**parameters, "page": page, "per_page": _PAGE})
+        def fetch(page: int) -> tuple[Any, bool]:
+            answer = self._call("get", path, params={**parameters, "page": page, "per_page": _PAGE})
+            return answer.json(), more(answer)
 
         return pages(fetch, f"{self._url}{path}")
 
@@ -195,8 +200,14 @@ def _part(name: str) -> str:
     return quote(name, safe="")
 
 
-def _who(levels: Iterable[answers.Level]) -> tuple[str, ...]:
-    return tuple(level.access_level_description for level in levels if level.access_level != 0)  # 0: "No one"
+def _who(levels: Collection[answers.Level]) -> Allowed:
+    roles = [
+        level for level in levels if level.user_id is None and level.group_id is None and level.deploy_key_id is None
+    ]
+    if any(role.access_level == _DEVELOPER for role in roles):
+        return Allowed(everybody=True)
+    # Of a role, a group or a person GitLab says the name that people see, never a login; 0 is "No one".
+    return Allowed(others=tuple(level.access_level_description for level in levels if level.access_level != 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,10 @@ class Branch(Answer):
 class Level(Answer):
     access_level: int | None = None
     access_level_description: Line = ""
+    # Where one is set, this is no role.
+    user_id: int | None = None
+    group_id: int | None = None
+    deploy_key_id: int | None = None
 
 
 class Protected(Answer):

@@ -21,7 +21,7 @@ from slipway.text import one_line
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Answer", "Line", "Url", "When", "pages", "read"]
+__all__ = ["Answer", "Line", "Url", "When", "more", "pages", "read"]
 
 _MOST_PAGES = 20
 
@@ -48,17 +48,24 @@ def read(kind: type[T], content: Any, where: str) -> T:
         ) from None
 
 
-def pages(fetch: Callable[[int], httpx.Response], what: str) -> Iterator[Any]:
-    """The items of every page; `fetch` gets 1, 2, … while the forge's Link header names a next one.
+def more(answer: httpx.Response) -> bool:
+    """Whether the forge's Link header names a next page.
 
-    Only its being there counts: the URL in it is the forge's, and nobody follows it. Raises Rejected beyond 20 pages.
+    Only its being there counts: the URL in it is the forge's, and nobody follows it.
+    """
+    return "next" in answer.links
+
+
+def pages(fetch: Callable[[int], tuple[Any, bool]], what: str) -> Iterator[Any]:
+    """The items of every page; `fetch` gets 1, 2, … and answers with that page's, and whether more may follow.
+
+    A page without items is the last one. Raises Rejected beyond 20 pages.
     """
     for page in range(1, _MOST_PAGES + 1):
-        answer = fetch(page)
-        items = answer.json()
+        items, follow = fetch(page)
         if not isinstance(items, list):
             raise Misconfigured(f"{what}: the forge answers, but not with a list; check --forge and --forge-url")
         yield from items
-        if "next" not in answer.links or not items:
+        if not follow or not items:
             return
     raise Rejected(f"{what}: more than {_MOST_PAGES} pages; close or delete what is no longer needed")

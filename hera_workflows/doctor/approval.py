@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-from gitops.forge import Protection
+from gitops.forge import Allowed, Protection
 from hera_workflows.doctor.finding import Finding, missing, note, ok
 from hera_workflows.doctor.installation import Installation
 from slipway.errors import SlipwayError
 
-__all__ = ["check", "judge_protection", "login"]
+__all__ = ["check", "judge_protection", "judge_pushers", "login"]
+
+_WRITER = "the user of the credential that writes"
 
 
 def check(installation: Installation) -> Iterator[Finding]:
-    """A finding for the token, and one for the branch protection of the environment repository."""
+    """A finding for the token, and one or two for the branch protection of the environment repository."""
     from gitops.forge.open import open_forge
 
     values = installation.values
@@ -30,7 +32,10 @@ def check(installation: Installation) -> Iterator[Finding]:
     yield ok(subject, f"knows the token as {user}")
     written = (installation.secret(values.namespace, values.secrets.git_write) or {}).get("credentials", b"")
     pusher = login(written.decode(errors="replace"), values.env_repo)
-    yield judge_protection(f"main of {values.forge.env_project}", pusher, protection)
+    subject = f"main of {values.forge.env_project}"
+    if protection and (finding := judge_pushers(subject, pusher, protection.pushers)):
+        yield finding
+    yield judge_protection(subject, pusher, protection)
 
 
 def login(credentials: str, url: str) -> str | None:
@@ -46,17 +51,45 @@ def login(credentials: str, url: str) -> str | None:
     return None
 
 
+def judge_pushers(subject: str, pusher: str | None, found: Allowed | None) -> Finding | None:
+    """pusher: who writes releases of the first environment; found: None when it cannot be seen."""
+    who = pusher or _WRITER
+    if found is None:
+        return note(
+            subject,
+            "does not show the token who may push",
+            f"see that {who} alone may: a push asks nobody for approval",
+        )
+    if found.everybody:
+        return missing(
+            subject,
+            "lets whoever may write push, and so release to production without a request",
+            f"let {who} alone push",
+        )
+    if pusher is None or pusher in found.logins:
+        return None
+    if not found.others:
+        return missing(
+            subject,
+            f"does not let {pusher} push",
+            f"let {pusher} push without a request: it writes the first environment",
+        )
+    return note(
+        subject,
+        f"lets {', '.join(found.others)} push; whether {pusher} is one of them cannot be seen from here",
+        f"see that {pusher} is: it writes the first environment",
+    )
+
+
 def judge_protection(subject: str, pusher: str | None, found: Protection | None) -> Finding:
     """pusher: who writes releases of the first environment; found: None when everybody may who can write."""
-    who = pusher or "the user of the credential that writes"
+    who = pusher or _WRITER
     if found is None:
         return missing(
             subject,
             "is not protected: whoever may write can release to production",
             f"protect it: pushes by {who} alone, merges by whoever may approve",
         )
-    if found.pushers is not None and pusher is not None and pusher not in found.pushers:
-        return missing(subject, f"does not let {pusher} push", f"let {pusher} push: it writes the first environment")
     if found.approvals < 1:
         return note(
             subject,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gitops.forge import Protection
+from gitops.forge import Allowed, Protection
 from hera_workflows.doctor import (
     approval,
     autoscaling,
@@ -16,7 +16,7 @@ from hera_workflows.doctor import (
     metrics,
     repositories,
 )
-from hera_workflows.doctor.finding import State
+from hera_workflows.doctor.finding import State, missing, note
 from slipway.errors import Misconfigured, TryAgain
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -137,8 +137,8 @@ def test_a_released_version_that_nobody_has_loaded_is_found():
     assert metrics.judge_version("staging", "digits", 3, {("staging", "digits", "2")}).state is State.MISSING
 
 
-def protection(approvals: int = 1, pushers: tuple[str, ...] | None = ("bot",)) -> Protection:
-    return Protection(approvals=approvals, pushers=pushers, mergers=None)
+def protection(approvals: int = 1) -> Protection:
+    return Protection(approvals=approvals, pushers=None, mergers=None)
 
 
 def test_a_branch_that_anybody_may_write_is_found():
@@ -148,8 +148,38 @@ def test_a_branch_that_anybody_may_write_is_found():
 
 
 def test_a_branch_that_keeps_slipway_itself_out_is_found():
-    assert approval.judge_protection("main", "bot", protection(pushers=("ada",))).state is State.MISSING
-    assert approval.judge_protection("main", "bot", protection(pushers=None)).state is State.OK
+    for pushers in (Allowed(), Allowed(logins=("ada",))):
+        found = approval.judge_pushers("main", "bot", pushers)
+        assert found == missing(
+            "main", "does not let bot push", "let bot push without a request: it writes the first environment"
+        )
+
+
+def test_of_a_branch_that_lets_slipway_in_nothing_is_said():
+    assert approval.judge_pushers("main", "bot", Allowed(logins=("ada", "bot"), others=("ml",))) is None
+
+
+@pytest.mark.parametrize(("pusher", "who"), [("bot", "bot"), (None, "the user of the credential that writes")])
+def test_a_branch_that_lets_everybody_push_lets_them_pass_approval(pusher: str | None, who: str):
+    assert approval.judge_pushers("main", pusher, Allowed(everybody=True)) == missing(
+        "main", "lets whoever may write push, and so release to production without a request", f"let {who} alone push"
+    )
+
+
+def test_pushers_that_cannot_be_seen_are_for_a_person_to_look_at():
+    assert approval.judge_pushers("main", "bot", None) == note(
+        "main",
+        "does not show the token who may push",
+        "see that bot alone may: a push asks nobody for approval",
+    )
+
+
+def test_a_role_that_slipway_may_have_is_for_a_person_to_look_at():
+    assert approval.judge_pushers("main", "bot", Allowed(logins=("ada",), others=("Maintainers", "ml"))) == note(
+        "main",
+        "lets Maintainers, ml push; whether bot is one of them cannot be seen from here",
+        "see that bot is: it writes the first environment",
+    )
 
 
 def test_who_pushes_is_read_from_the_credential_of_that_host():

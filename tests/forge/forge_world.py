@@ -25,6 +25,7 @@ _BY = {"GIT_COMMITTER_NAME": "slipway", "GIT_COMMITTER_EMAIL": "slipway@forge.te
 class ForgeWorld(Protocol):
     forge: ForgeRepository  # as slipway's user
     person: ForgeRepository  # as somebody else who may write
+    page: int  # statuses of a commit that the forge gives at once
     lacks: Mapping[str, str]  # what this stand-in does otherwise than the forge itself: word -> in a sentence
 
     def push(self, branch: str, content: str, path: str = "release.env") -> str:
@@ -98,6 +99,7 @@ class GitProject:
 
 
 class GiteaWorld(GitProject):
+    page: ClassVar[int] = 50
     lacks: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, gitea: Gitea, name: str, folder: Path, url: str | None = None) -> None:

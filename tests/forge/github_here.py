@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from front import Asked, Reply, front, pass_on
@@ -67,8 +67,14 @@ class GitHubHere:
             self.statuses.setdefault(found[1], []).append(new)
             return Reply.of(201, new)
         if asked.method == "GET" and (found := re.fullmatch(r"/repos/[^/]+/[^/]+/commits/(\w+)/status", path)):
-            newest = {status["context"]: status for status in self.statuses.get(found[1], [])}
-            return Reply.of(200, {"state": "pending", "sha": found[1], "statuses": list(newest.values())})
+            newest = list({status["context"]: status for status in self.statuses.get(found[1], [])}.values())
+            query = parse_qs(urlsplit(asked.path).query)
+            page, size = int(query.get("page", ["1"])[0]), min(int(query.get("per_page", ["30"])[0]), 100)
+            # GitHub gives whole addresses; only that there is a next page is used of the path here.
+            link = {"Link": f'<{self.url}/next?page={page + 1}>; rel="next"'} if page * size < len(newest) else {}
+            shown = newest[(page - 1) * size : page * size]
+            content = {"state": "pending", "sha": found[1], "total_count": len(newest), "statuses": shown}
+            return Reply.of(200, content, **link)
         return behind()
 
 
@@ -152,6 +158,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
 
 
 class GitHubWorld:
+    page: ClassVar[int] = 100
     lacks: ClassVar = {
         "missing branches": "the emulator makes the branch of a request that is not there",
         "moving heads": "a request of the emulator stays at the commit that it was opened with",

@@ -271,6 +271,7 @@ def start_gitlab(folder: Path) -> Iterator[GitLabHere]:
 
 
 class GitLabWorld(GitProject):
+    page: ClassVar[int] = 100
     lacks: ClassVar[dict[str, str]] = {}
 
     def __init__(self, gitlab: GitLabHere, name: str, folder: Path) -> None:

@@ -254,6 +254,14 @@ def test_contexts_do_not_disturb_each_other(world: ForgeWorld):
     }
 
 
+def test_a_commit_with_more_statuses_than_a_page_has_them_all(world: ForgeWorld):
+    commit = world.main()
+    contexts = {f"slipway/model-{number}" for number in range(world.page + 1)}
+    for context in contexts:
+        world.forge.api.add_status(commit, context, "pending", "training", "", None)
+    assert set(world.forge.statuses(commit)) == contexts
+
+
 def test_a_long_description_is_cut_to_140_characters(world: ForgeWorld):
     world.forge.status(world.main(), "slipway/digits", "failure", "ü" * 300)
     assert len(world.forge.statuses(world.main())["slipway/digits"].description) == 140
