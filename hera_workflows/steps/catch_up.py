@@ -54,11 +54,18 @@ def catch_up(source_repo: str, branch: str, events: str, forge: ForgeFlags) -> N
     else:
         headers, body = delivery(forge, ref, heard, head, secret)
         _post(events, headers, body)
-        click.echo(f"delivered again: {heard[:12]}..{head[:12]}")
+        workflow = f"push-{head[:12]}-{heard[:12]}"
+        click.echo(
+            f"delivered again: {heard[:12]}..{head[:12]}; if {workflow} failed, only `argo retry` goes on with it"
+        )
 
 
 def delivery(forge: ForgeFlags, ref: str, before: str, after: str, secret: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of a push, as far as the sensor reads them, signed as the forge signs."""
+    """Headers and body of a push, as far as the sensor reads them, signed as the forge signs; GitLab shows the secret.
+
+    Without the newline that a Secret made from a file may end with: the event source leaves it out, too.
+    """
+    secret = secret.removesuffix("\n")
     push = {"ref": ref, "before": before, "after": after}
     if forge.kind == "gitlab":
         content = {"object_kind": "push", **push, "project": {"path_with_namespace": forge.source_project}}

@@ -58,17 +58,18 @@ def _source(values: Values) -> Object:
     """One address for both repositories; which of them a delivery speaks of, the sensor reads in its signed body."""
     forge = values.forge
     secret = {"name": values.secrets.webhook, "key": "secret"}
-    # Without a url the pod makes no webhook itself, and needs no token for that: the operator makes it.
+    # The pod makes no webhook itself, and needs no token for that: the operator makes it.
     webhook = {"endpoint": "/push", "port": str(PORT), "method": "POST", "url": "", "maxPayloadSize": _LARGEST}
     if forge.kind == "gitlab":
         push: dict[str, Any] = {
-            "projects": [forge.source_project, forge.env_project],
             "events": ["PushEvents"],
             "gitlabBaseURL": forge.url,
             "secretToken": secret,
             # Must be there, and is never used.
             "accessToken": secret,
-            "webhook": webhook,
+            # Argo Events compares the token only where it may make webhooks, and without a url it takes every delivery.
+            # Here it has one, and no project to make a webhook in.
+            "webhook": {**webhook, "url": forge.url},
         }
     else:
         # Gitea sends GitHub's headers and its signature too.
@@ -116,7 +117,8 @@ def _pushed(name: str, project: str, branch: str, values: Values) -> dict[str, A
         where, kind = ("project.path_with_namespace", "object_kind")
     expected = [
         (kind, "^push$"),
-        (where, f"^{re.escape(project)}$"),
+        # A forge finds a repository whatever the case of its name, and speaks of it as it was first written.
+        (where, f"(?i)^{re.escape(project)}$"),
         ("ref", f"^refs/heads/{re.escape(branch)}$"),
         ("before", _HEX),
         ("after", _HEX),

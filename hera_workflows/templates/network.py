@@ -11,7 +11,6 @@ from hera_workflows.templates.values import Values
 
 __all__ = ["network"]
 
-_DNS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
 _BUS = {"controller": "eventbus-controller"}
 _SOURCE = {"controller": "eventsource-controller"}
 _SENSOR = {"controller": "sensor-controller"}
@@ -37,12 +36,15 @@ def _steps(values: Values) -> list[Object]:
     policies = [
         _policy("report", namespace, {"matchExpressions": [_exists("slipway/step")]}, egress=[_executor(values)]),
         _policy(
-            "steps", namespace, ours, egress=[_dns(), _blocks(reach.services), {"to": [{"namespaceSelector": {}}]}]
+            "steps",
+            namespace,
+            ours,
+            egress=[_dns(values), _blocks(reach.services), {"to": [{"namespaceSelector": {}}]}],
         ),
     ]
     if reach.data:
         declared = {"matchLabels": {"slipway/step": "train", "slipway/data": "declared"}}
-        policies.append(_policy("data", namespace, declared, egress=[_dns(), _blocks(reach.data)]))
+        policies.append(_policy("data", namespace, declared, egress=[_dns(values), _blocks(reach.data)]))
     return policies
 
 
@@ -56,21 +58,27 @@ def _events(values: Values) -> list[Object]:
             namespace,
             {"matchLabels": _SOURCE},
             ingress=[{"ports": [_tcp(PORT), _tcp(_METRICS)]}],
-            egress=[_dns(), bus],
+            egress=[_dns(values), bus],
         ),
         _policy(
             "sensor",
             namespace,
             {"matchLabels": _SENSOR},
             ingress=[{"ports": [_tcp(_METRICS)]}],
-            egress=[_dns(), bus, _executor(values)],
+            egress=[_dns(values), bus, _executor(values)],
         ),
     ]
     if native:
         from_all = [{"podSelector": {"matchLabels": labels}} for labels in (_BUS, _SOURCE, _SENSOR)]
         among = {"to": [{"podSelector": {"matchLabels": _BUS}}]}
         policies.append(
-            _policy("event-bus", namespace, {"matchLabels": _BUS}, ingress=[{"from": from_all}], egress=[_dns(), among])
+            _policy(
+                "event-bus",
+                namespace,
+                {"matchLabels": _BUS},
+                ingress=[{"from": from_all}],
+                egress=[_dns(values), among],
+            )
         )
     return policies
 
@@ -82,7 +90,7 @@ def _servers(environment: str, values: Values) -> list[Object]:
     # A policy for each direction: where kube-router enforces one of both, a server reaches the ports of all others.
     policies = [*_everybody(environment), _policy("triton", environment, triton, ingress=[{"ports": ports}])]
     if not values.store_is_volume:
-        fetch = [_dns(), _blocks(values.network.services)]
+        fetch = [_dns(values), _blocks(values.network.services)]
         policies.append(_policy("fetch", environment, triton, egress=fetch))
     return policies
 
@@ -106,8 +114,11 @@ def _policy(
     return thing("NetworkPolicy", "networking.k8s.io/v1", name, namespace, spec=spec)
 
 
-def _dns() -> Rule:
-    return {"to": [_DNS], "ports": [{"protocol": "UDP", "port": 53}, _tcp(53)]}
+def _dns(values: Values) -> Rule:
+    dns = values.network.dns
+    pods = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": dns.namespace}}}
+    ports = [each for port in dns.ports for each in ({"protocol": "UDP", "port": port}, _tcp(port))]
+    return {"to": [pods, *_blocks(dns.blocks)["to"]], "ports": ports}
 
 
 def _executor(values: Values) -> Rule:

@@ -11,6 +11,7 @@ from slipway.errors import Misconfigured
 from slipway.quantity import Quantity, Size
 
 __all__ = [
+    "Dns",
     "EventBus",
     "Forge",
     "Images",
@@ -142,6 +143,14 @@ class Webhook(_Section):
     tls_secret: _Name | None = None  # kubernetes.io/tls
 
 
+class Dns(_Section):
+    """Who answers pods that ask for a name: pods, or addresses of the node that no namespace selects."""
+
+    namespace: _Name = "kube-system"  # of those pods; openshift-dns
+    ports: Annotated[tuple[_Port, ...], Field(min_length=1)] = (53,)  # theirs, not their Service's; OpenShift's: 5353
+    blocks: tuple[_Cidr, ...] = ()  # NodeLocal DNSCache's: 169.254.20.10/32
+
+
 class Network(_Section):
     """What pods may reach, as address blocks, since that is all a NetworkPolicy knows."""
 
@@ -150,6 +159,7 @@ class Network(_Section):
     executor: tuple[_Cidr, ...] = ("192.0.2.1/32",)
     # Theirs alone: kubelets and etcd listen on the same nodes.
     executor_ports: Annotated[tuple[_Port, ...], Field(min_length=1)] = (443, 6443)
+    dns: Dns = Dns()
     # Forge, store, Prometheus, messages: every step but training.
     services: tuple[_Cidr, ...] = ("0.0.0.0/0",)
     # Where training may read the data that a model.yaml declares by URL.

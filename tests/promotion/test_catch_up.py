@@ -21,7 +21,7 @@ import pytest
 
 from gitops.forge.open import open_forge
 from hera_workflows.forges import ForgeFlags
-from hera_workflows.source_status import finish, hear
+from hera_workflows.source_status import Failed, finish, hear
 from hera_workflows.steps.catch_up import delivery
 
 pytestmark = pytest.mark.slow
@@ -153,6 +153,17 @@ def test_the_next_push_brings_what_a_lost_one_changed(source: Source) -> None:
     assert source.plan(lost, source.push("line")) == ["digits", "line"]
 
 
+@pytest.mark.parametrize(("code", "brought"), [(75, ["digits", "line"]), (65, ["line"])], ids=["broken", "refused"])
+def test_the_next_push_brings_what_one_changed_whose_plan_broke_and_not_what_was_refused(
+    source: Source, code: int, brought: list[str]
+) -> None:
+    hear(source.forge, source.first, [], [], "")
+    before = source.push("digits")
+    failed = Failed("plan(0)", f"main: Error (exit code {code}): slipway: what was wrong")
+    finish(source.forge, before, False, [failed], {}, "")
+    assert source.plan(before, source.push("line")) == brought
+
+
 def test_a_push_after_one_that_was_heard_brings_only_its_own(source: Source) -> None:
     digits = source.push("digits")
     source.plan(source.first, digits)
@@ -181,3 +192,10 @@ def test_gitlab_is_spoken_for_in_its_own_words() -> None:
     headers, body = delivery(flags, "refs/heads/main", "a" * 40, "b" * 40, SECRET)
     assert headers["X-Gitlab-Token"] == SECRET
     assert json.loads(body)["project"] == {"path_with_namespace": "acme/models"}
+
+
+@pytest.mark.parametrize("kind", ["gitea", "gitlab"])
+def test_a_newline_at_the_end_of_the_secret_is_not_part_of_it(kind: str) -> None:
+    flags = ForgeFlags(kind, "https://forge.example", "acme/models", "acme/environments", "")
+    push = ("refs/heads/main", "a" * 40, "b" * 40)
+    assert delivery(flags, *push, f"{SECRET}\n") == delivery(flags, *push, SECRET)

@@ -21,14 +21,23 @@ def source(kind: str) -> dict[str, Any]:
     return dict((spec.get("github") or spec["gitlab"])["push"])
 
 
+SECRET = {"name": "slipway-webhook", "key": "secret"}
+
+
 @pytest.mark.parametrize(
     ("kind", "field"), [("github", "webhookSecret"), ("gitea", "webhookSecret"), ("gitlab", "secretToken")]
 )
 def test_every_forge_is_asked_for_the_secret(kind: str, field: str) -> None:
-    assert source(kind)[field] == {"name": "slipway-webhook", "key": "secret"}
+    assert source(kind)[field] == SECRET
 
 
-@pytest.mark.parametrize("kind", ["github", "gitea", "gitlab"])
+def test_of_gitlab_the_secret_is_compared_since_there_is_a_url_and_no_webhook_is_made() -> None:
+    found = source("gitlab")
+    assert found["webhook"]["url"]
+    assert not {"projects", "groups", "projectID"} & set(found)
+
+
+@pytest.mark.parametrize("kind", ["github", "gitea"])
 def test_the_event_source_makes_no_webhook_itself(kind: str) -> None:
     assert source(kind)["webhook"]["url"] == ""
 
@@ -51,9 +60,12 @@ def filters(kind: str, dependency: str) -> dict[str, list[re.Pattern[str]]]:
     ("kind", "path"), [("github", "repository.full_name"), ("gitlab", "project.path_with_namespace")]
 )
 @pytest.mark.parametrize(
-    ("project", "taken"), [("team/models.v1", True), ("team/models-v1", False), ("team/models.v1x", False)]
+    ("project", "taken"),
+    [("team/models.v1", True), ("Team/Models.V1", True), ("team/models-v1", False), ("team/models.v1x", False)],
 )
-def test_a_repository_is_taken_by_its_whole_name(kind: str, path: str, project: str, taken: bool) -> None:
+def test_a_repository_is_taken_by_its_whole_name_in_whatever_case(
+    kind: str, path: str, project: str, taken: bool
+) -> None:
     (pattern,) = filters(kind, "push")[f"body.{path}"]
     assert bool(pattern.search(project)) == taken
 

@@ -69,6 +69,28 @@ def test_a_pod_reaches_what_reports_for_it_at_its_ports_alone() -> None:
     assert report["egress"] == [{"to": [{"ipBlock": {"cidr": EXECUTOR}}], "ports": ports}]
 
 
+def asked_for_names(of: Values) -> list[dict[str, Any]]:
+    """The rules that let somebody ask for names: nothing else speaks UDP."""
+    rules = [rule for p in objects(of, "NetworkPolicy") for rule in p["spec"].get("egress", [])]
+    return [rule for rule in rules if any(port["protocol"] == "UDP" for port in rule.get("ports", []))]
+
+
+def names(namespace: str, port: int, *blocks: str) -> dict[str, Any]:
+    pods = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    ports = [{"protocol": protocol, "port": port} for protocol in ("UDP", "TCP")]
+    return {"to": [pods, *({"ipBlock": {"cidr": block}} for block in blocks)], "ports": ports}
+
+
+def test_names_are_asked_for_in_kube_system_where_the_values_say_nothing() -> None:
+    assert asked_for_names(CLOSED) == [names("kube-system", 53)] * 4
+
+
+def test_names_are_asked_for_where_the_values_say_by_everybody_who_may_ask() -> None:
+    dns = {"namespace": "openshift-dns", "ports": [5353], "blocks": ["169.254.20.10/32"]}
+    of = values(store="s3://models", network={"data": [DATA], "dns": dns})
+    assert asked_for_names(of) == [names("openshift-dns", 5353, "169.254.20.10/32")] * 7
+
+
 def test_training_that_declares_data_reaches_the_blocks_for_it() -> None:
     assert reach(OPEN, labels_of("slipway-push/train", "declared")) == {EXECUTOR, DATA, "names"}
 
