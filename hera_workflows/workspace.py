@@ -1,8 +1,8 @@
 """Where in the workspace volume does a run keep what its steps hand on?
 
 `<run>/source/` the pushed tree, written by plan · `<run>/<model>/` the work on one model, which people's code may
-write to · `<run>/.validation/<model>.json` the verdict on it, which people's code may not write · `datasets/<model>/`
-its data sets, which were fetched and are kept between runs.
+write to · `<run>/.validation/<model>.json` the verdict on it and `<model>.html` its report, which people's code may not
+write · `datasets/<model>/` its data sets, which were fetched and are kept between runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from slipway.errors import Misconfigured
 from slipway.names import check_model
 
-__all__ = ["run_folder", "source_folder", "validation_file", "work_folder"]
+__all__ = ["report_file", "run_folder", "source_folder", "validation_file", "work_folder"]
 
 
 def run_folder(workspace: Path, run: str) -> Path:
@@ -38,3 +38,11 @@ def validation_file(work: Path) -> Path:
     The pod of training can write to the work folder, and must not be able to say that validation is done.
     """
     return work.parent / ".validation" / f"{work.name}.json"
+
+
+def report_file(work: Path) -> Path:
+    """Where validate writes what people read of the model whose work folder this is, beside the verdict.
+
+    Argo follows a link there with rights of its own, so it must be none that training left.
+    """
+    return validation_file(work).with_suffix(".html")

@@ -12,11 +12,13 @@ from slipway.errors import Misconfigured
 
 __all__ = ["seconds_until_retry"]
 
+_LONGEST = 120.0  # seconds that somebody sits through; the same command goes on with the run later
+
 
 def seconds_until_retry(
     strategy: RetryStrategy | None, last: NodeResult, starts: Sequence[float], now: float
 ) -> float | None:
-    """Seconds to wait before the next attempt; None when `last` is final.
+    """Seconds to wait before the next attempt; None when `last` is final, or the wait too long for this machine.
 
     last: the attempt that failed; starts: when each attempt so far began, in seconds since 1970, the last one included.
     """
@@ -50,7 +52,7 @@ def seconds_until_retry(
         backoff.max_duration, f"{where}.maxDuration"
     ):
         return None
-    return wait
+    return wait if wait <= _LONGEST else None
 
 
 def _whole(value: int | str, what: str) -> int:

@@ -24,7 +24,8 @@ __all__ = ["GRACE", "KEEP_RUNS", "RETENTION", "collect", "duration", "gc", "refe
 
 RETENTION = "90d"
 GRACE = "1d"
-KEEP_RUNS = "7d"
+# Longer than the longest training, which need not write anything before its end, by a week for what waits for it.
+KEEP_RUNS = "37d"
 
 
 @click.command()

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +27,7 @@ __all__ = ["Failure", "Outcome", "outcome", "read_failures", "report_outcome"]
 _LONGEST = 300  # characters of one step's message
 _RECENT = 500  # releases among which those of this workflow are
 _KILLED = re.compile(r"OOMKilled \(exit code [0-9]+\)$")
+_FILED = re.compile(r"@(/tmp/argo_arg_[0-9]+\.txt)")  # what Argo passes for an argument of more than 128 KiB
 _GROUP = re.compile(r"child '.*' (failed|errored)", re.DOTALL)  # what Argo says of a DAG
 
 
@@ -54,15 +56,17 @@ class Outcome:
 
 
 def read_failures(text: str) -> list[Failure]:
-    """The failed steps in `workflow.failures`: a JSON list that Argo quotes once more.
+    """The failed steps in `workflow.failures`: a JSON list that Argo quotes once more, and files if it is long.
 
     Text that is none of this still says something, so it becomes the message of one nameless failure.
     """
     try:
+        if (filed := _FILED.fullmatch(text)) is not None:
+            text = Path(filed[1]).read_text()
         content = json.loads(text, strict=False)
         content = json.loads(content, strict=False) if isinstance(content, str) else content
         return TypeAdapter(list[Failure]).validate_python(content or [])
-    except (ValueError, ValidationError, RecursionError):
+    except (OSError, ValueError, ValidationError, RecursionError):
         return [Failure(message=text)]
 
 

@@ -11,7 +11,7 @@ import click
 
 from hera_workflows.learning.trained import check_spec, read_trained
 from hera_workflows.steps import run_step
-from hera_workflows.workspace import source_folder, validation_file, work_folder
+from hera_workflows.workspace import report_file, source_folder, validation_file, work_folder
 from slipway.errors import Misconfigured, Rejected
 from slipway.manifest import Validation
 from slipway.names import check_model
@@ -27,6 +27,7 @@ __all__ = ["refuse_overtaken", "validate", "validate_model"]
 @click.option("--store", "store_url", required=True, help="The model store, for the champion's files.")
 @click.option("--env-repo", required=True, help="The environment repository, for who the champion is.")
 @click.option("--source-repo", help="The repository that was pushed to, for whether a newer push was faster.")
+@click.option("--branch", default="main", show_default=True, help="Its branch whose pushes count.")
 @click.option("--backend", type=click.Choice(["python", "onnxruntime"]), default="python", show_default=True)
 def validate(
     model: str,
@@ -35,6 +36,7 @@ def validate(
     store_url: str,
     env_repo: str,
     source_repo: str | None,
+    branch: str,
     backend: Literal["python", "onnxruntime"],
 ) -> None:
     """Judge a trained model; exit 65 when it is refused, after the report is written."""
@@ -42,7 +44,7 @@ def validate(
     trained = read_trained(folder / "train")
     check_spec(trained, source_folder(folder))
     if source_repo is not None:
-        refuse_overtaken(model, trained.source_commit, store_url, env_repo, source_repo)
+        refuse_overtaken(model, trained.source_commit, store_url, env_repo, source_repo, branch)
     validation = validate_model(model, folder, store_url, env_repo, backend)
     for check in validation.checks:
         click.echo(f"{check.verdict.value:<17} {check.name}: {check.reason}")
@@ -52,7 +54,9 @@ def validate(
         raise Rejected(f"{model} is refused: {'; '.join(failed)}; see {folder / 'candidate' / 'report.html'}")
 
 
-def refuse_overtaken(model: str, commit: str, store_url: str, env_repo: str, source_repo: str) -> None:
+def refuse_overtaken(
+    model: str, commit: str, store_url: str, env_repo: str, source_repo: str, branch: str = "main"
+) -> None:
     """Raise Rejected when the first environment serves a version of a later commit: pushes may end in another order.
 
     One pipeline of a model runs at a time, so what holds now holds until this one has released.
@@ -70,7 +74,7 @@ def refuse_overtaken(model: str, commit: str, store_url: str, env_repo: str, sou
         later = find(open_store(store_url), model, served.number, served.digest).source_commit
     except (Rejected, Misconfigured):
         return  # what is served cannot be read, which must not keep a new version from taking its place
-    if overtaken(source_repo, commit, by=later):
+    if overtaken(source_repo, commit, by=later, branch=branch):
         raise Rejected(
             f"{environment} serves {served} of {later[:12]}, which was made on top of {commit[:12]}; "
             "push again what should take its place"
@@ -80,7 +84,7 @@ def refuse_overtaken(model: str, commit: str, store_url: str, env_repo: str, sou
 def validate_model(
     model: str, folder: Path, store_url: str, env_repo: str, backend: Literal["python", "onnxruntime"]
 ) -> Validation:
-    """Judge `folder`/train into `folder`/candidate and its `validation_file`; what is there already is kept.
+    """Judge `folder`/train into `folder`/candidate, its `report_file` and its `validation_file`; what is there is kept.
 
     Raises Rejected when there is nothing to judge, TryAgain when the store, the repository or Triton are away.
     """
@@ -112,11 +116,13 @@ def validate_model(
     _lay_out(train, staging, backend)
     served = serve_candidate(trained, staging, backend, store.next_number(model))
     judged = judge(trained, task, test, output, champion, served)
-    (staging / "report.html").write_text(render_report(trained, judged))
+    page = render_report(trained, judged)
+    (staging / "report.html").write_text(page)
     # The verdict last: with it, and only with it, the step is done.
     _remove(candidate)
     staging.rename(candidate)
     done.parent.mkdir(exist_ok=True)
+    report_file(folder).write_text(page)
     write_json(judged.validation, done)
     return judged.validation
 

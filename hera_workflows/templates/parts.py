@@ -50,18 +50,18 @@ _PATHS = {
 _TAKEN = ("Error (exit code 143)", "Error (exit code 137)", "node was low on resource", "node shutdown")
 # 75 asks for another try; a lost node or an image that cannot be pulled (Error) is nobody's fault.
 # Every other code is final.
-_RETRY = RetryStrategy(
-    limit=4,
-    retry_policy="Always",
-    expression=" || ".join(
-        [
-            "asInt(lastRetry.exitCode) == 75",
-            "lastRetry.status == 'Error'",
-            *(f"lastRetry.message contains '{words}'" for words in _TAKEN),
-        ]
-    ),
-    backoff=m.Backoff(duration="2s", factor=m.IntOrString(root=3), cap="2m"),
+_AGAIN = " || ".join(
+    [
+        "asInt(lastRetry.exitCode) == 75",
+        "lastRetry.status == 'Error'",
+        *(f"lastRetry.message contains '{words}'" for words in _TAKEN),
+    ]
 )
+# No maxDuration: Argo would end with it whatever runs then. So the number of waits says how long: 2, 6, 18, 54 s, then
+# 3, 8, 15, 15, 15 min, together an hour. The first few do for a training, of which each costs hours, and for what the
+# clock starts anew.
+_FEW, _AN_HOUR = 4, 9
+_BACKOFF = m.Backoff(duration="2s", factor=m.IntOrString(root=3), cap="15m")
 _CONTAINER_SECURITY = m.SecurityContext(
     allow_privilege_escalation=False,
     read_only_root_filesystem=True,
@@ -132,13 +132,14 @@ def step(
     writes: Sequence[str] = (),
     parts: Sequence[m.VolumeMount] = (),
     needs: StepResources | None = None,
+    patient: bool = False,
     **fields: Any,
 ) -> Container:
     """The container template of one step: `python -m hera_workflows.steps.NAME --flag value …`.
 
     store, git: which credential the step gets, if any; forge: whether it gets the forge's token.
     mounts: volumes beside /scratch; writes: those of them that are not read-only; parts: folders of volumes that are
-    mounted instead of the whole; needs: None when a patch brings them.
+    mounted instead of the whole; needs: None when a patch brings them; patient: tried again for an hour, not a minute.
     fields: passed on to Hera (inputs, outputs, env, pod_spec_patch, …).
     """
     env = list(fields.pop("env", ()))
@@ -179,7 +180,9 @@ def step(
             for volume in ("scratch", *mounts)
         ]
         + list(parts),
-        retry_strategy=_RETRY,
+        retry_strategy=RetryStrategy(
+            limit=_AN_HOUR if patient else _FEW, retry_policy="Always", expression=_AGAIN, backoff=_BACKOFF
+        ),
         security_context=_CONTAINER_SECURITY,
         service_account_name=account,
         labels={"slipway/step": name, **fields.pop("labels", {})},
@@ -243,7 +246,10 @@ def exit_handler(
             **pushed,
         },
         values=values,
+        # Argo puts there what is longer than one argument may be, as what failed is when a push refuses many models.
+        parts=[m.VolumeMount(name="scratch", mount_path="/tmp")],
         needs=values.light,
+        patient=notify == "always",  # of the others the next run tells
         git="read" if commit else None,
         forge=commit is not None,
         env=[SecretEnv(name="NOTIFY_URL", secret_name=values.secrets.notify, secret_key="url", optional=True)],

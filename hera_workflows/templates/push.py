@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hera.workflows import DAG, Artifact, Container, NoneArchiveStrategy, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
@@ -16,6 +18,7 @@ from hera_workflows.templates.parts import (
     workflow_defaults,
 )
 from hera_workflows.templates.values import Values
+from hera_workflows.workspace import report_file
 
 __all__ = ["push"]
 
@@ -101,8 +104,8 @@ def _report(values: Values) -> list[Artifact]:
     """What people read of a verdict, in the Argo UI; there too when the model is refused."""
     if not values.artifacts:
         return []
-    path = f"{_WORK}/candidate/report.html"
-    return [Artifact(name="report", path=path, archive=NoneArchiveStrategy(), optional=True)]
+    path = report_file(Path(_WORK))
+    return [Artifact(name="report", path=str(path), archive=NoneArchiveStrategy(), optional=True)]
 
 
 def _steps(values: Values) -> list[Container]:
@@ -124,6 +127,7 @@ def _steps(values: Values) -> list[Container]:
             git="read",
             forge=True,
             needs=values.light,
+            patient=True,
             outputs=[Parameter(name="changes", value_from=m.ValueFrom(path="/scratch/changes.json"))],
         ),
         step(
@@ -135,6 +139,7 @@ def _steps(values: Values) -> list[Container]:
             mounts=["workspace"],
             writes=["workspace"],
             needs=values.moving,
+            patient=True,
             inputs=inputs("model"),
         ),
         step(
@@ -159,6 +164,7 @@ def _steps(values: Values) -> list[Container]:
                 "store": values.store,
                 "env-repo": _ENV_REPO,
                 "source-repo": _SOURCE_REPO,
+                "branch": values.source_branch,
                 "backend": values.backend,
             },
             values=values,
@@ -170,6 +176,7 @@ def _steps(values: Values) -> list[Container]:
             # Triton's python backend writes to /tmp, whatever TMPDIR says, and aborts where it cannot.
             parts=[m.VolumeMount(name="scratch", mount_path="/tmp")],
             needs=values.validation,
+            patient=True,
             inputs=inputs("model"),
             outputs=_report(values),
         ),
@@ -189,6 +196,7 @@ def _steps(values: Values) -> list[Container]:
             store="write",
             mounts=["workspace", "keys"],
             needs=values.moving,
+            patient=True,
             inputs=inputs("model", "commit"),
             outputs=[
                 Parameter(name=name, value_from=m.ValueFrom(path=f"/scratch/{name}")) for name in ("number", "digest")
@@ -210,6 +218,7 @@ def _steps(values: Values) -> list[Container]:
             store="read",
             git="write",
             needs=values.light,
+            patient=True,
             inputs=inputs("model", "commit", "number", "digest"),
         ),
         step(
@@ -219,6 +228,7 @@ def _steps(values: Values) -> list[Container]:
             account="slipway-release",
             git="write",
             needs=values.light,
+            patient=True,
             inputs=inputs("model", "commit"),
             synchronization=_one_at_a_time(),
         ),

@@ -15,7 +15,7 @@ from gitops.bump import bump
 from gitops.seed import default_folder, seed
 from hera_workflows.learning.trained import Trained, read_trained
 from hera_workflows.steps.validate import validate_model
-from hera_workflows.workspace import validation_file
+from hera_workflows.workspace import report_file, validation_file
 from slipway.errors import Misconfigured, Rejected
 from slipway.manifest import Validation
 from slipway.operation import Operation
@@ -164,7 +164,8 @@ def test_a_worse_model_is_refused_with_exit_65_after_the_report_is_written(world
     assert done.stderr.splitlines()[-1].startswith("slipway: clouds is refused: ")
     assert "champion: accuracy 0." in done.stderr
     assert Validation.model_validate_json(validation_file(work).read_bytes()).outcome is Outcome.FAIL
-    assert "Refused" in (work / "candidate" / "report.html").read_text()
+    assert "Refused" in report_file(work).read_text()
+    assert report_file(work).read_text() == (work / "candidate" / "report.html").read_text()
 
 
 def make_worse(train: Path) -> None:

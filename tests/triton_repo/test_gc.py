@@ -10,14 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from store_world import DAY, World, world_of
 from triton_toys import Keys
 
 from gitops.approvals import open_request
 from gitops.retire import retire
 from gitops.rollback import rollback
+from hera_workflows.steps.gc import KEEP_RUNS
 from slipway.errors import Misconfigured, SlipwayError
 from slipway.operation import Operation
+from slipway.spec import Train
 from triton_repo.store import ModelStore, open_store
 
 
@@ -139,6 +142,11 @@ def test_gc_removes_runs_that_nothing_was_written_to_for_long(world: World) -> N
     assert len(list((world.folder / "work").iterdir())) == 2
     world.collect(days=1, workspace=world.folder / "work")
     assert [path.name for path in (world.folder / "work").iterdir()] == ["new"]
+
+
+def test_no_training_may_take_as_long_as_gc_keeps_what_it_uses() -> None:
+    with pytest.raises(ValidationError, match="is no limit for a training"):
+        Train.model_validate({"timeout": KEEP_RUNS})
 
 
 def test_gc_removes_each_data_set_that_no_training_used_for_long(world: World) -> None:

@@ -81,6 +81,10 @@ def test_waits_grow_by_the_factor_up_to_the_cap() -> None:
     assert waits == [2.0, 6.0, 10.0]
 
 
+def test_nobody_is_left_to_wait_for_minutes_before_a_retry() -> None:
+    assert seconds_until_retry(strategy(backoff={"duration": "3m"}), failed(), [0.0], 0.0) is None
+
+
 def test_no_retry_begins_after_the_longest_duration() -> None:
     backoff = {"duration": "2s", "maxDuration": "1m"}
     assert seconds_until_retry(strategy(backoff=backoff), failed(), [0.0], 59.0) is None

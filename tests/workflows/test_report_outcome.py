@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -102,6 +104,24 @@ def test_a_hundred_failures_are_twenty_and_a_number() -> None:
 def test_failures_are_read_as_argo_quotes_them(quoted: object) -> None:
     text = quoted([{"displayName": "a", "message": 'say "no"', "phase": "Failed", "finishedAt": None}])  # type: ignore[operator]
     assert read_failures(text) == [Failure(displayName="a", message='say "no"', phase="Failed")]
+
+
+@pytest.fixture
+def filed() -> Iterator[Path]:
+    """A file of the name that Argo gives to an argument that is too long to be one."""
+    file = Path(f"/tmp/argo_arg_{uuid.uuid4().int}.txt")
+    yield file
+    file.unlink()
+
+
+def test_failures_that_argo_wrote_to_a_file_are_read_from_there(filed: Path) -> None:
+    filed.write_text(json.dumps(json.dumps([failure.model_dump() for failure in REFUSED])))
+    assert read_failures(f"@{filed}") == REFUSED
+
+
+@pytest.mark.parametrize("text", ["@/etc/hostname", "@/tmp/argo_arg_1.txt.old", "@/tmp/argo_arg_999999999.txt"])
+def test_a_text_that_names_no_such_file_is_what_is_told(text: str) -> None:
+    assert read_failures(text) == [Failure(message=text)]
 
 
 @pytest.mark.parametrize("text", ["null", '"null"', "[]", '"[]"'])

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hera_workflows.local.expression import evaluate
+from hera_workflows.local.quantity import parse_seconds
 from hera_workflows.templates.render import render
 from hera_workflows.templates.values import Values, read_values
 from slipway.errors import Misconfigured
@@ -90,6 +91,13 @@ def test_training_sees_its_own_part_of_the_workspace_and_not_the_store() -> None
         ("workspace", "{{workflow.name}}/{{inputs.parameters.model}}", False),
         ("workspace", "datasets/{{inputs.parameters.model}}", False),
     ]
+
+
+def test_the_report_is_taken_from_where_training_cannot_write() -> None:
+    (report,) = template("slipway-push", "validate")["outputs"]["artifacts"]
+    mounts = template("slipway-push", "train")["container"]["volumeMounts"]
+    written = tuple(mount["mountPath"] + "/" for mount in mounts if not mount.get("readOnly"))
+    assert not report["path"].startswith(written)
 
 
 def test_one_pipeline_a_model_runs_at_a_time() -> None:
@@ -177,6 +185,37 @@ def test_a_step_that_was_taken_away_runs_again_and_one_that_ended_by_itself_only
     last = {"lastRetry.exitCode": code, "lastRetry.status": status, "lastRetry.message": message}
     (expression,) = {step["retryStrategy"]["expression"] for _, step in (case.values for case in STEPS)}
     assert evaluate(expression, last) is again
+
+
+def waits(workflow: str, name: str) -> float:
+    """Seconds that a step waits in all between its attempts when each of them ends with 75."""
+    retry = template(workflow, name)["retryStrategy"]
+    first, longest = (parse_seconds(retry["backoff"][field], field) for field in ("duration", "cap"))
+    return sum(min(first * retry["backoff"]["factor"] ** count, longest) for count in range(retry["limit"]))
+
+
+@pytest.mark.parametrize("name", ["plan", "start", "validate", "publish", "bump", "retire", "report-outcome"])
+def test_what_a_push_starts_waits_an_hour_for_what_is_away(name: str) -> None:
+    assert 3000 < waits("slipway-push", name) < 3600
+
+
+def test_that_a_push_could_not_start_is_told_also_after_an_hour() -> None:
+    assert 3000 < waits("slipway-dead-letter", "report-outcome") < 3600
+
+
+@pytest.mark.parametrize("name", ["promote", "gc", "catch-up"])
+def test_what_the_clock_starts_again_waits_for_a_minute_only(name: str) -> None:
+    assert [waits(f"slipway-{name}", step) for step in (name, "report-outcome")] == [80, 80]
+
+
+def test_a_training_begins_five_times_at_most() -> None:
+    assert template("slipway-push", "train")["retryStrategy"]["limit"] == 4
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_failures_that_are_too_long_for_an_argument_find_room_in_a_file(name: str) -> None:
+    mounts = template(name.removesuffix(".yaml"), "report-outcome")["container"]["volumeMounts"]
+    assert {"name": "scratch", "mountPath": "/tmp"} in mounts
 
 
 @pytest.mark.parametrize(("spec", "step"), STEPS)
