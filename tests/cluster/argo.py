@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from tests.cluster.services import S3
 if TYPE_CHECKING:
     from tests.cluster.place import Place
 
-__all__ = ["ARGO_CD", "ARGO_SERVER", "apply", "wait_available"]
+__all__ = ["ARGO_CD", "ARGO_SERVER", "admin_password", "apply", "wait_available"]
 
 ARGO_SERVER = f"http://{ADDRESS}:32746"
 ARGO_CD = f"http://{ADDRESS}:32080"
@@ -97,6 +98,12 @@ def wait_available(place: Place, seconds: int = 180) -> None:
     Kube(place).apply(
         [kustomize.thing("AppProject", "default", "argocd", spec={**project, "clusterResourceWhitelist": [_ANY]})]
     )
+
+
+def admin_password(place: Place) -> str:
+    """What Argo CD made up for its first account when it started."""
+    secret = Kube(place).get("secret", "argocd-initial-admin-secret", "--namespace=argocd")
+    return base64.b64decode(secret["data"]["password"]).decode() if secret else ""
 
 
 def _workflows(place: Place) -> dict[str, Any]:

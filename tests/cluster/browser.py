@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["logged_in", "picture"]
+__all__ = ["HEIGHT", "WIDTH", "logged_in", "picture", "pixels"]
 
+WIDTH, HEIGHT = 1100, 1750  # of a window, in pixels
 _OWN = {"connection", "transfer-encoding"}  # headers that are between two machines, not the page's
 
 
@@ -58,7 +59,15 @@ def logged_in(server: str, credential: Mapping[str, str]) -> Iterator[str]:
         door.server_close()
 
 
-def picture(url: str, file: Path, width: int = 1100, height: int = 1750) -> Path:
+def pixels(file: Path) -> bytes:
+    """Red, green and blue of every point of a PNG."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        return image.convert("RGB").tobytes()
+
+
+def picture(url: str, file: Path, width: int = WIDTH, height: int = HEIGHT) -> Path:
     """Write what headless Chromium shows of a page, as PNG."""
     with tempfile.TemporaryDirectory() as profile:
         command = [

@@ -10,6 +10,7 @@ from tests.cluster.build import built
 from tests.cluster.forge import USERS, Forge, forge_as
 from tests.cluster.journey import Journey
 from tests.cluster.kube import Kube
+from tests.cluster.person import Person, token
 from tests.cluster.place import Place, default_folder
 from tests.cluster.products import PRODUCTS
 
@@ -40,6 +41,12 @@ def about(place: Place) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def kube(place: Place) -> Kube:
     return Kube(place)
+
+
+@pytest.fixture(scope="module")
+def person(kube: Kube, about: dict[str, Any]) -> Person:
+    """Who may only look."""
+    return Person(about["argo_server"], token(kube))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from gitops.seed import default_folder
-from tests.cluster import argo, buckets, forge, own_images, services, team
+from tests.cluster import argo, buckets, forge, own_images, person, services, team
 from tests.cluster.buildah import run
 from tests.cluster.kube import Kube
 from tests.cluster.place import ADDRESS, APART, DATA, SERVICES
@@ -48,6 +48,7 @@ def up(place: Place) -> None:
     kube.apply([_namespace(name) for name in (NAMESPACE, *ENVIRONMENTS)])
     kube.apply([*_secrets(place), _workspace()])
     kube.run("apply", "--server-side", "-k", str(place.path("install/deploy")), seconds=120)
+    person.let_look(kube)
 
 
 def wait(place: Place) -> None:

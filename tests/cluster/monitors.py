@@ -1,6 +1,7 @@
 """What does Prometheus scrape, by slipway's PodMonitors?
 
-The Prometheus operator, which no registry has as a program, would make the same of them: one job for each endpoint.
+The Prometheus operator would make the same of them: one job for each endpoint. Of its module only the definitions are
+used, for it would be one more program to build.
 """
 
 from __future__ import annotations

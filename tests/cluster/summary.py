@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster import argo, forge, registry, services
+from tests.cluster import argo, forge, person, registry, services
 from tests.cluster.images import references
 from tests.cluster.secrets import remembered
 
@@ -29,7 +29,9 @@ def write(place: Place) -> dict[str, Any]:
         },
         "webhook_secret": remembered(place, "webhook"),
         "argo_server": argo.ARGO_SERVER,
+        "argo_server_token": f"kubectl --namespace=slipway create token {person.NAME}",
         "argo_cd": argo.ARGO_CD,
+        "argo_cd_password": {"admin": argo.admin_password(place)},
         "prometheus": services.PROMETHEUS,
         "nats": services.NATS,
         "s3": {

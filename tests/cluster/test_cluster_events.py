@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import re
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from hera_workflows.forges import ForgeFlags
+from hera_workflows.steps.catch_up import delivery
 from hera_workflows.templates.render import render
-from hera_workflows.templates.values import Values
 from slipway.errors import TryAgain
 from tests.cluster import services
 from tests.cluster.asking import until
+from tests.cluster.deliveries import BEFORE, NAMESPACE, SECRET, Events, address, commit, name, pushed, values, wait_for
 from tests.cluster.secrets import remembered
 
 if TYPE_CHECKING:
@@ -28,100 +25,14 @@ if TYPE_CHECKING:
     from tests.cluster.place import Place
 
 pytestmark = pytest.mark.slow
-NAMESPACE = "event-tests"
-SECRET = b"a secret of sixteen bytes or more"
-BEFORE = "b" * 40
-
-
-@dataclass(frozen=True)
-class Events:
-    """The event source of a namespace of its own."""
-
-    kube: Kube
-    address: str  # of the event source's Service
-    metrics: str  # of the sensor's pod
-
-    def deliver(self, body: dict[str, Any] | bytes, *, kind: str = "push", secret: bytes = SECRET) -> int:
-        """Post a delivery as GitHub and Gitea do; the answer's status."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        signature = hmac.new(secret, content, hashlib.sha256).hexdigest()
-        return self.post(content, {"X-GitHub-Event": kind, "X-Hub-Signature-256": f"sha256={signature}"})
-
-    def post(self, content: bytes, headers: dict[str, str]) -> int:
-        """The status that a POST is answered with."""
-        headers = {"Content-Type": "application/json", **headers}
-        request = urllib.request.Request(f"http://{self.address}:12000/push", data=content, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    def workflows(self) -> dict[str, dict[str, str]]:
-        """The parameters of every workflow there is, by its name."""
-        found = self.kube.get("workflows", f"--namespace={NAMESPACE}") or {}
-        return {
-            item["metadata"]["name"]: {
-                p["name"]: p["value"] for p in item["spec"].get("arguments", {}).get("parameters", [])
-            }
-            for item in found.get("items", [])
-        }
-
-    def until_started(self, name: str) -> dict[str, str]:
-        """The parameters of that workflow, as soon as it is there."""
-        return until(lambda: self.workflows().get(name), 60, f"workflow {name}")
-
-    def counted(self, metric: str, trigger: str) -> int:
-        """What the sensor counts for one of its triggers."""
-        with urllib.request.urlopen(f"http://{self.metrics}:7777/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        lines = re.findall(rf'^argo_events_{metric}{{[^}}]*trigger_name="{trigger}"[^}}]*}} (\S+)$', text, re.MULTILINE)
-        return int(float(lines[0])) if lines else 0
-
-
-def pushed(after: str, *, before: str = BEFORE, repository: str = "team/models", ref: str = "refs/heads/main") -> Any:
-    """The part of a push's payload that is read, and a list of commits that must not be."""
-    commits = [{"id": "f" * 40, "added": ["models/$(id)/model.yaml"]}]
-    return {
-        "ref": ref,
-        "before": before,
-        "after": after,
-        "repository": {"full_name": repository},
-        "commits": commits,
-    }
-
-
-def commit(text: str) -> str:
-    """A commit id that no other test uses."""
-    return hashlib.sha1(text.encode()).hexdigest()
-
-
-def name(trigger: str, after: str) -> str:
-    return f"{trigger}-{after[:12]}-{BEFORE[:12]}"
+GITLAB = "event-tests-gitlab"  # an event source
+SHOWN = {"X-Gitlab-Token": SECRET.decode()}
 
 
 @pytest.fixture(scope="module")
 def events(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Events]:
     kube.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", seconds=120)
-    values = Values.model_validate(
-        {
-            "namespace": NAMESPACE,
-            "environments": ["event-tests-staging"],
-            "forge": {
-                "kind": "gitea",
-                "url": about["forge"]["url"],
-                "source_project": "team/models",
-                "env_project": "team/environments",
-            },
-            "event_bus": {
-                "kind": "exotic",
-                "url": f"nats://{about['nats']}",
-                "replicas": 1,
-                "access_secret": "slipway-bus",
-            },
-        }
-    )
-    files = render(values)
+    files = render(values(about, "gitea"))
     wanted = [f"namespaces/{NAMESPACE}.yaml", "access/events.yaml", *(f for f in files if f.startswith("events/"))]
     documents = [document for file in wanted for document in yaml.safe_load_all(files[file])]
     # What it may do in Argo CD's namespace is the installed slipway's.
@@ -135,18 +46,27 @@ def events(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Events]:
     kube.apply([_secret(name, content) for name, content in secrets.items()])
     kube.apply([*documents[1:], *map(_waits, ("slipway-push", "slipway-promote", "slipway-dead-letter"))])
     for kind in (f"eventsource-name={NAMESPACE}", f"sensor-name={NAMESPACE}"):
-        words = ["wait", "pods", f"--selector={kind}", f"--namespace={NAMESPACE}"]
-        kube.run(*words, "--for=create", "--timeout=60s", seconds=70)
-        kube.run(*words, "--for=condition=Ready", "--timeout=90s", seconds=100)
-    service = kube.get("service", f"{NAMESPACE}-eventsource-svc", f"--namespace={NAMESPACE}") or {}
+        wait_for(kube, kind)
     pods = kube.get("pods", f"--selector=sensor-name={NAMESPACE}", f"--namespace={NAMESPACE}") or {}
-    found = Events(kube, service["spec"]["clusterIP"], pods["items"][0]["status"]["podIP"])
+    found = Events(kube, address(kube, NAMESPACE), pods["items"][0]["status"]["podIP"])
     until(lambda: _answers(found) or None, 60, "the event source listens")
     for trigger, repository in (("push", "team/models"), ("promote", "team/environments")):
         until(lambda t=trigger, r=repository: _listens(found, t, r), 60, f"the sensor listens for {trigger}")
     yield found
     kube.run("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", NAMESPACE, "--ignore-not-found")
     kube.run("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def gitlab(kube: Kube, about: dict[str, Any], events: Events) -> Events:
+    """The event source of an installation with GitLab, beside the other one; no sensor listens to it."""
+    source = yaml.safe_load(render(values(about, "gitlab"))["events/event-source.yaml"])
+    source["metadata"]["name"] = GITLAB
+    kube.apply([source])
+    wait_for(kube, f"eventsource-name={GITLAB}")
+    found = replace(events, address=address(kube, GITLAB))
+    until(lambda: _takes(found) or None, 60, "the event source for GitLab takes deliveries")
+    return found
 
 
 def _secret(name: str, content: dict[str, str]) -> dict[str, Any]:
@@ -177,6 +97,13 @@ def _answers(events: Events) -> bool:
         return False
 
 
+def _takes(gitlab: Events) -> bool:
+    try:
+        return gitlab.post(b"{}", SHOWN) == 200
+    except OSError:
+        return False
+
+
 def test_a_push_of_models_starts_the_workflow_that_is_named_after_its_commits(events: Events) -> None:
     after = commit("a push")
     assert events.deliver(pushed(after)) == 200
@@ -187,6 +114,12 @@ def test_a_push_to_the_environment_repository_starts_the_promoter(events: Events
     after = commit("a merge")
     events.deliver(pushed(after, repository="team/environments"))
     assert events.until_started(name("promote", after)) == {}
+
+
+def test_a_push_to_a_repository_whose_name_the_values_write_in_another_case_starts_the_workflow(events: Events) -> None:
+    after = commit("another case")
+    events.deliver(pushed(after, repository="Team/Models"))
+    assert events.until_started(name("push", after)) == {"before": BEFORE, "after": after}
 
 
 def test_a_delivery_that_comes_again_starts_nothing_and_is_no_dead_letter(events: Events) -> None:
@@ -210,8 +143,34 @@ FORGED = {
 
 
 @pytest.mark.parametrize("how", FORGED)
-def test_a_forged_or_broken_delivery_is_refused(events: Events, how: str) -> None:
+def test_a_forged_or_broken_delivery_is_refused_and_starts_nothing(events: Events, how: str) -> None:
+    begun, after = events.workflows().keys(), commit(f"after {how}")
     assert FORGED[how](events, pushed(commit(how))) == 400
+    events.deliver(pushed(after))
+    events.until_started(name("push", after))
+    assert events.workflows().keys() == begun | {name("push", after)}
+
+
+NOT_SHOWN = {
+    "nothing": {},
+    "another secret": {"X-Gitlab-Token": "not the secret at all"},
+    "an empty secret": {"X-Gitlab-Token": ""},
+}
+
+
+@pytest.mark.parametrize("shown", NOT_SHOWN)
+def test_a_delivery_of_gitlab_that_does_not_show_the_secret_is_refused(gitlab: Events, shown: str) -> None:
+    assert gitlab.post(b"{}", NOT_SHOWN[shown]) == 400
+
+
+def test_a_delivery_of_gitlab_that_shows_the_secret_is_taken(gitlab: Events) -> None:
+    assert gitlab.post(b"{}", SHOWN) == 200
+
+
+def test_what_catch_up_delivers_for_gitlab_is_taken(gitlab: Events) -> None:
+    flags = ForgeFlags("gitlab", "https://gitlab.example", "team/models", "team/environments", "")
+    headers, body = delivery(flags, "refs/heads/main", BEFORE, commit("missed"), SECRET.decode())
+    assert gitlab.post(body, headers) == 200
 
 
 IGNORED = {

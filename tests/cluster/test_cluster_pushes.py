@@ -70,6 +70,15 @@ def test_a_worse_model_is_not_released(journey: Journey, worse: Push, number: in
     assert journey.ready("staging", "digits", number)
 
 
+def test_the_commit_of_a_model_that_asks_for_too_much_memory_says_which_setting_to_raise(journey: Journey) -> None:
+    less = ("model.yaml", "train:\n", "train:\n  memory: 512Mi\n")
+    greedy = ("model.py", "STRETCH = 30\n", "STRETCH = 30\nnp.ones(1 << 28)\n")
+    push = journey.push("Keep everything in memory", put("digits", less, greedy))
+    assert journey.ended(push)["status"]["phase"] == "Failed"
+    said = journey.said(push.commit, "slipway/digits") or {}
+    assert said["description"] == "out of memory: used more than 512Mi; raise train.memory"
+
+
 def test_a_model_whose_folder_is_deleted_leaves_staging(journey: Journey, both: Push) -> None:
     journey.pushed("Remove the line", lambda models: shutil.rmtree(models / "line"))
     assert journey.version("staging", "line") is None

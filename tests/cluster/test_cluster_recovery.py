@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cluster import network
 from tests.cluster.asking import until
-from tests.cluster.down import power_off
-from tests.cluster.place import NODE
+from tests.cluster.down import power_off, remove
+from tests.cluster.journey import note
+from tests.cluster.place import NODE, RUN
 from tests.cluster.programs import pids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from tests.cluster.journey import Journey
     from tests.cluster.kube import Kube
     from tests.cluster.place import Place
 
@@ -81,12 +86,13 @@ def test_up_brings_back_a_program_that_was_killed_and_no_pod_notices(kube: Kube,
     assert _containers(kube) == before
 
 
-def test_up_brings_back_everything_after_all_programs_were_killed_at_once(kube: Kube) -> None:
+def test_up_brings_back_everything_after_all_programs_were_killed_at_once(kube: Kube, journey: Journey) -> None:
     _kill(PROGRAMS)
 
     _up()
 
     assert _node_is_ready(kube)
+    journey.pushed("Look whether anybody listens", note("all programs were killed"))
 
 
 @pytest.mark.last  # this process's other threads stay in a network that is gone
@@ -104,6 +110,40 @@ def test_up_brings_everything_back_after_a_reboot(place: Place, kube: Kube) -> N
     assert _node_is_ready(kube)
     # What the API server remembers from before says nothing: the containers are others, and there are as many.
     until(lambda: len(_containers(kube) - before) >= len(before) or None, 240, "every container runs again")
+
+
+@pytest.mark.last
+def test_a_push_is_heard_after_a_reboot(journey: Journey) -> None:
+    journey.pushed("Look whether anybody listens", note("the machine was rebooted"))
+
+
+@pytest.mark.last
+def test_down_leaves_nothing_behind(place: Place, request: pytest.FixtureRequest) -> None:
+    if request.session.testsfailed:
+        pytest.skip("the cluster stays, for whoever looks at what failed")
+    remove(place.folder, print)
+
+    def says(*command: str) -> str:
+        host = ["nsenter", "--net=/proc/1/ns/net", "--", *command]
+        return subprocess.run(host, capture_output=True, text=True, check=True).stdout
+
+    assert not any(path.exists() for path in (place.folder, RUN, Path("/var/lib/kubelet"), Path("/var/lib/cni")))
+    mounts = Path("/proc/self/mountinfo").read_text()
+    assert not any(part in mounts for part in (str(place.folder), str(RUN), "kubepods", "cni-"))
+    assert "slipway" not in says("ip", "netns", "list")
+    assert not {"pods0", "node0", "node1"} & {one["ifname"] for one in json.loads(says("ip", "-json", "link"))}
+    assert "KUBE-" not in says("iptables-save")
+    assert list(_of_the_cluster()) == []
+
+
+def _of_the_cluster() -> Iterator[str]:
+    """Processes that were begun by it, by what they inherited or where they run."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            with suppress(OSError):  # it ended meanwhile
+                begun = b"SLIPWAY_CLUSTER_PROGRAM=" in (folder / "environ").read_bytes()
+                if begun or "kubepods" in (folder / "cgroup").read_text():
+                    yield (folder / "cmdline").read_text()
 
 
 def test_up_on_a_cluster_that_is_up_starts_nothing(kube: Kube) -> None:

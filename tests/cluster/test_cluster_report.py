@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.asking import until
-from tests.cluster.browser import logged_in, picture
+from tests.cluster.browser import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cluster.kube import Kube
+    from tests.cluster.person import Person
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -36,38 +37,6 @@ print("judging", flush=True)
 open("/scratch/go").read()
 print("judged", flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def person(kube: Kube, about: dict[str, Any]) -> Iterator[Person]:
-    """An account that an operator has bound to the Role slipway-viewer, and no other."""
-    name = f"person-{uuid.uuid4().hex[:8]}"
-    metadata, group = {"name": name, "namespace": "slipway"}, "rbac.authorization.k8s.io"
-    account = {"kind": "ServiceAccount", **metadata}
-    role = {"apiGroup": group, "kind": "Role", "name": "slipway-viewer"}
-    binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": metadata}
-    kube.apply(
-        [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-            {**binding, "roleRef": role, "subjects": [account]},
-        ]
-    )
-    yield Person(about["argo_server"], kube.run("create", "token", name, "--namespace=slipway").strip())
-    kube.run("delete", "rolebinding,serviceaccount", name, "--namespace=slipway")
-
-
-class Person:
-    """argo-server, asked with one token."""
-
-    def __init__(self, server: str, token: str) -> None:
-        self.server = server
-        self.token = token
-
-    def get(self, path: str) -> tuple[dict[str, str], str]:
-        """The answer's headers, in lower case, and its text."""
-        request = urllib.request.Request(self.server + path, headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return {name.lower(): value for name, value in answer.headers.items()}, answer.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +128,8 @@ def test_the_report_looks_in_the_browser_as_the_file_does(
     file = tmp_path / "report.html"
     file.write_text(PAGE)
     wanted = picture(file.as_uri(), tmp_path / "file.png", 400, 300)
-    with logged_in(person.server, {"Authorization": f"Bearer {person.token}"}) as server:
-        page = f"{server}/artifact-files/slipway/workflows/{workflow}/{archived}/outputs/report"
-        served = picture(page, tmp_path / "served.png", 400, 300)
+    page = f"/artifact-files/slipway/workflows/{workflow}/{archived}/outputs/report"
+    served = person.look(page, tmp_path / "served.png", 400, 300)
     with Image.open(wanted) as one, Image.open(served) as other:
         assert other.convert("RGB").tobytes() == one.convert("RGB").tobytes()
         colours = {colour for _, colour in other.convert("RGB").getcolors(1 << 16) or []}

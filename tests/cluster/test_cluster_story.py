@@ -15,11 +15,15 @@ import pytest
 
 from tests.cluster import team
 from tests.cluster.asking import until
+from tests.cluster.browser import picture, pixels
 from tests.cluster.journey import JUDGING, put
 from triton_repo.replay import replay
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.journey import Journey, Push
+    from tests.cluster.person import Person
     from triton_repo.replay import Protocol
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -62,6 +66,26 @@ def test_a_push_starts_one_workflow_that_is_named_after_it(journey: Journey, pus
     listed = journey.kube.get("workflows", "--namespace=slipway") or {}
     names = [one["metadata"]["name"] for one in listed["items"]]
     assert [name for name in names if name.startswith(f"push-{pushed.commit[:12]}")] == [pushed.workflow]
+
+
+def test_the_source_commit_leads_to_the_workflow_in_the_argo_ui(journey: Journey, person: Person, pushed: Push) -> None:
+    status = journey.said(pushed.commit, "slipway") or {}
+    assert status["target_url"] == f"{person.server}/workflows/slipway/{pushed.workflow}"
+    _, answer = person.get(f"/api/v1/workflows/slipway/{pushed.workflow}")
+    assert json.loads(answer)["metadata"]["name"] == pushed.workflow
+
+
+def test_who_may_only_look_sees_the_report_as_it_was_published(
+    journey: Journey, person: Person, pushed: Push, number: int, tmp_path: Path
+) -> None:
+    nodes = journey.ended(pushed)["status"]["nodes"]
+    node = next(name for name, one in nodes.items() if one["type"] == "Pod" and one["templateName"] == "validate")
+    page = f"/artifact-files/slipway/workflows/{pushed.workflow}/{node}/outputs/report"
+    published = journey.place.folder / f"s3/models/digits/{number}/report.html"
+
+    assert person.get(page)[1] == published.read_text()
+    wanted = picture(published.as_uri(), tmp_path / "published.png")
+    assert pixels(person.look(page, tmp_path / "shown.png")) == pixels(wanted)
 
 
 def test_the_release_in_staging_is_what_the_bucket_holds(journey: Journey, number: int) -> None:

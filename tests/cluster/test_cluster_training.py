@@ -94,6 +94,17 @@ def test_a_training_waits_while_no_node_has_as_many_gpus(start: Start) -> None:
     assert training.status()["phase"] == "Running"
 
 
+def test_a_training_starts_when_another_gives_its_gpus_back(start: Start) -> None:
+    first = start("first", gpus="2", pipe=True)
+    held = until(lambda: _writer(first.work / "pipe"), TRAINING, "the first training is in its fourth epoch")
+    second = start("second", gpus="1")
+    second.waits("Insufficient nvidia.com/gpu")
+
+    os.close(held)
+
+    assert [first.ended(), second.ended()] == ["Succeeded", "Succeeded"]
+
+
 def test_a_training_waits_while_no_node_has_its_labels(start: Start) -> None:
     training = start("elsewhere", node_selector={"cloud.example/accelerator": "h200"})
     training.waits("didn't match Pod's node affinity/selector")
