@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from slipway.errors import Misconfigured
@@ -42,7 +43,6 @@ def is_here() -> bool:
 
 def pod_groups() -> list[Path]:
     """The control groups in which kubelets put pods, the deepest first."""
-    tops = [top for top in (*_CGROUPS.glob("*/kubepods"), _CGROUPS / "kubepods") if top.is_dir()]
-    return [
-        folder for top in tops for folder in [*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top]
-    ]
+    tops = (*_CGROUPS.glob("*/kubepods"), _CGROUPS / "kubepods")
+    # Unlike Path.rglob, os.walk takes it that groups go while it looks, as they do when their processes end.
+    return [Path(folder) for top in tops for folder, _, _ in os.walk(top, topdown=False)]
