@@ -11,14 +11,22 @@ __all__ = ["access"]
 
 _RBAC = "rbac.authorization.k8s.io"
 _LIST = ["list"]
+_SENSOR = "slipway-sensor"
+_LOOK = "argocd.argoproj.io/application-set-refresh"  # the annotation by which Argo CD is asked to look at once
+# Of its metadata; who owns an object and what finalizes it decides when it is deleted.
+_KEPT = ("labels", "finalizers", "ownerReferences")
 
 
 def access(values: Values) -> dict[str, list[Object]]:
-    """ServiceAccounts, Roles and RoleBindings, by file. An account that no file gives a Role has no rights at all."""
+    """ServiceAccounts, Roles and RoleBindings, and what no Role can withhold, by file.
+
+    An account that no file gives a Role has no rights at all.
+    """
     return {
         "steps": [_account(values, f"slipway-{name}") for name in ("read", "train", "publish")],
         "executor": _executor(values),
         "release": _release(values),
+        "admission": _admission(values),
         "events": _events(values),
         "people": [_people(values)],
     }
@@ -54,7 +62,7 @@ def _release(values: Values) -> list[Object]:
 
 
 def _events(values: Values) -> list[Object]:
-    name = "slipway-sensor"
+    name = _SENSOR
     # Get and patch beside create: a delivery that comes twice finds its workflow and leaves it as it is.
     rule = _rule("argoproj.io", ["workflows"], ["get", "create", "patch"])
     refresh = {**_rule("argoproj.io", ["applicationsets"], ["get", "patch"]), "resourceNames": ["slipway"]}
@@ -64,6 +72,43 @@ def _events(values: Values) -> list[Object]:
         _account(values, name, token=True),  # its pod is made by Argo Events, which leaves the token to the account
         *_granted(name, values.namespace, [rule], values),
         *_granted(name, values.argocd_namespace, [refresh], values),
+    ]
+
+
+def _admission(values: Values) -> list[Object]:
+    """Of the ApplicationSet, the sensor changes nothing but that annotation.
+
+    A Role cannot limit a patch, and who changes the spec lets Argo CD apply anything anywhere.
+    """
+    # These belong to the cluster, where another slipway may be, too.
+    version, name = "admissionregistration.k8s.io/v1", f"{values.namespace}-sensor"
+    rule = {"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "resources": ["applicationsets"]}
+    sensor = f"request.userInfo.username == 'system:serviceaccount:{values.namespace}:{_SENSOR}'"
+    demands = [
+        "object.spec == oldObject.spec",
+        *(f"object.metadata.?{field} == oldObject.metadata.?{field}" for field in _KEPT),
+        # In both, since a key may be in one alone.
+        "[variables.before, variables.after].all(each, each.all(key,"
+        f" key == '{_LOOK}' || variables.before[?key] == variables.after[?key]))",
+    ]
+    said = {"message": f"slipway's sensor may change nothing but the annotation {_LOOK}", "reason": "Forbidden"}
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": values.argocd_namespace}},
+            "resourceRules": [{**rule, "operations": ["UPDATE"]}],
+        },
+        "matchConditions": [{"name": "sensor", "expression": sensor}],
+        "variables": [
+            {"name": "before", "expression": "oldObject.metadata.?annotations.orValue({})"},
+            {"name": "after", "expression": "object.metadata.?annotations.orValue({})"},
+        ],
+        "validations": [{"expression": demand, **said} for demand in demands],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+    return [
+        thing("ValidatingAdmissionPolicy", version, name, None, spec=policy),
+        thing("ValidatingAdmissionPolicyBinding", version, name, None, spec=binding),
     ]
 
 

@@ -114,6 +114,34 @@ def test_the_authorizer_allows_an_account(
 
 
 _LOOK = "argocd.argoproj.io/application-set-refresh"
+_FOREIGN = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "0"}
+
+
+def as_the_sensor(kube: Kube, patch: dict[str, Any]) -> str:
+    """What the API server would answer to the sensor's patch of the installed ApplicationSet."""
+    words = ["applicationset", "slipway", "--namespace=argocd", "--type=merge", f"--patch={json.dumps(patch)}"]
+    return kube.run("patch", *words, "--dry-run=server", "--as=system:serviceaccount:slipway:slipway-sensor")
+
+
+def test_the_sensor_may_ask_argo_cd_to_look(kube: Kube) -> None:
+    assert "patched" in as_the_sensor(kube, {"metadata": {"annotations": {_LOOK: "true"}}})
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param({"spec": {"template": {"spec": {"project": "default"}}}}, id="spec"),
+        pytest.param({"metadata": {"annotations": {_LOOK: "true", "another": "true"}}}, id="another annotation"),
+        pytest.param({"metadata": {"labels": {"app.kubernetes.io/part-of": None}}}, id="label"),
+        pytest.param({"metadata": {"finalizers": ["example.com/never"]}}, id="finalizer"),
+        pytest.param({"metadata": {"ownerReferences": [_FOREIGN]}}, id="owner"),
+    ],
+)
+def test_the_sensor_changes_nothing_else_of_the_application_set(kube: Kube, patch: dict[str, Any]) -> None:
+    with pytest.raises(TryAgain, match="may change nothing but the annotation"):
+        as_the_sensor(kube, patch)
+
+
 _NAMED = ("applicationset", "install-tests", "--namespace=argocd")
 MODELS = ("digits", "cats_dogs", "a-b", "a_b", f"{'x' * 60}_y")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from installed import objects, pods, role_rules, values
+
+from hera_workflows.templates.values import Values
 
 BUCKET = values(store="s3://models")
 STEPS = [pytest.param(name, template, id=name) for name, template in pods(BUCKET)]
@@ -57,6 +60,58 @@ def test_who_judges_releases_looks_for_applications_where_it_may_read_them() -> 
 
 def test_nothing_is_granted_in_the_whole_cluster() -> None:
     assert [o["kind"] for o in objects(values()) if o["kind"].startswith("Cluster")] == []
+
+
+def policy(of: Values) -> dict[str, Any]:
+    (found,) = objects(of, "ValidatingAdmissionPolicy")
+    return found
+
+
+def test_who_may_patch_an_application_set_is_whom_a_policy_watches() -> None:
+    elsewhere = values(namespace="ml")
+    accounts = [account["metadata"]["name"] for account in objects(elsewhere, "ServiceAccount")]
+    (who,) = [a for a in accounts if ("argocd", "applicationsets", "patch") in role_rules(elsewhere, a)]
+    watched = [condition["expression"] for condition in policy(elsewhere)["spec"]["matchConditions"]]
+    assert watched == [f"request.userInfo.username == 'system:serviceaccount:ml:{who}'"]
+
+
+def test_the_policy_watches_every_change_of_an_application_set_where_it_may_be_patched() -> None:
+    elsewhere = values(argocd_namespace="delivery")
+    rule = {"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "operations": ["UPDATE"]}
+    assert ("delivery", "applicationsets", "patch") in role_rules(elsewhere, "slipway-sensor")
+    assert policy(elsewhere)["spec"]["matchConstraints"] == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "delivery"}},
+        "resourceRules": [{**rule, "resources": ["applicationsets"]}],
+    }
+
+
+@pytest.mark.parametrize("kept", ["spec", "metadata.?labels", "metadata.?finalizers", "metadata.?ownerReferences"])
+def test_the_policy_demands_that_this_stays_as_it_was(kept: str) -> None:
+    demands = [validation["expression"] for validation in policy(values())["spec"]["validations"]]
+    assert f"object.{kept} == oldObject.{kept}" in demands
+
+
+def test_the_one_annotation_that_the_policy_lets_change_is_the_one_that_the_sensor_writes() -> None:
+    (sensor,) = objects(values(), "Sensor")
+    patched = [t["template"]["k8s"]["source"]["resource"] for t in sensor["spec"]["triggers"]]
+    (written,) = [set(r["metadata"]["annotations"]) for r in patched if r["kind"] == "ApplicationSet"]
+    demands = [validation["expression"] for validation in policy(values())["spec"]["validations"]]
+    assert {key for demand in demands for key in re.findall("key == '(.*?)'", demand)} == written
+
+
+def test_what_breaks_the_policy_or_cannot_be_judged_is_refused() -> None:
+    (binding,) = objects(values(), "ValidatingAdmissionPolicyBinding")
+    named = policy(values())["metadata"]["name"]
+    assert binding["spec"] == {"policyName": named, "validationActions": ["Deny"]}
+    assert policy(values())["spec"]["failurePolicy"] == "Fail"
+
+
+def test_two_installations_name_nothing_alike_that_belongs_to_the_cluster() -> None:
+    one, other = (
+        {(o["kind"], o["metadata"]["name"]) for o in objects(of) if "namespace" not in o["metadata"]}
+        for of in (values(namespace="one", environments=["first"]), values(namespace="other", environments=["second"]))
+    )
+    assert one & other == set()
 
 
 def test_only_the_sensor_and_who_judges_releases_get_a_token_by_their_account() -> None:
