@@ -124,7 +124,7 @@ def test_down_leaves_nothing_behind(place: Place, request: pytest.FixtureRequest
     remove(place.folder, print)
 
     def says(*command: str) -> str:
-        host = ["nsenter", "--net=/proc/1/ns/net", "--", *command]
+        host = ["nsenter", f"--net=/proc/{os.getppid()}/ns/net", "--", *command]
         return subprocess.run(host, capture_output=True, text=True, check=True).stdout
 
     assert not any(path.exists() for path in (place.folder, RUN, Path("/var/lib/kubelet"), Path("/var/lib/cni")))
