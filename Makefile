@@ -28,7 +28,7 @@ lint: .venv/.synced  ## Format, lint, types and floors.
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-test: setup lint  ## Everything that must hold: lint, types, floors and every test.
+test: setup lint  ## Lint, types, floors and every test that needs no cluster.
 	@.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-fast: setup  ## The tests that take less than a few seconds each.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ def finish(
         if name.startswith(_PREFIX) and (status.state, status.description) == ("pending", TRAINING)
     ]
     if failed and not any(name.startswith(_PREFIX) for name in statuses):
-        # The push itself was refused, or its plan broke, before anybody said which models it trains.
-        only = endings(["push"], succeeded, failed, {})["push"]
+        # The push itself was refused, or it broke and trains no model: what is said of one is all that can be said.
+        told = [replace(each, message=_MODEL.sub(r"\1: \2", each.message)) for each in failed]
+        only = endings(["push"], succeeded, told, {})["push"]
         forge.status(commit, _PUSH, only.state, only.text, page)
     elif succeeded and not was_heard(statuses):
         # The forge did not answer when plan wanted to say it; left unsaid, the push would be delivered once more.

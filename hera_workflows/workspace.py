@@ -12,7 +12,10 @@ from pathlib import Path
 from slipway.errors import Misconfigured
 from slipway.names import check_model
 
-__all__ = ["report_file", "run_folder", "source_folder", "validation_file", "work_folder"]
+__all__ = ["KEEP_RUNS", "report_file", "run_folder", "source_folder", "validation_file", "work_folder"]
+
+# Longer than the longest training, which need not write anything before its end, by a week for what waits for it.
+KEEP_RUNS = "37d"
 
 
 def run_folder(workspace: Path, run: str) -> Path:

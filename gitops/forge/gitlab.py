@@ -157,7 +157,7 @@ class GitLabApi:
             return Protection(0, None, None)
         try:
             approvals = self._get(answers.Approvals, f"{self._project}/approvals").approvals_before_merge
-        except Missing:  # the free edition asks for none
+        except Misconfigured:  # the free edition has none, and some tokens may not read it
             approvals = 0
         return Protection(approvals, _who(found.push_access_levels), _who(found.merge_access_levels))
 

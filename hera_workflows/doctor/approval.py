@@ -66,8 +66,13 @@ def judge_pushers(subject: str, pusher: str | None, found: Allowed | None) -> Fi
             "lets whoever may write push, and so release to production without a request",
             f"let {who} alone push",
         )
-    if pusher is None or pusher in found.logins:
-        return None
+    beside = [*(login for login in found.logins if login != pusher), *found.others]
+    if pusher in found.logins:
+        if not beside:
+            return None
+        return note(
+            subject, f"lets {', '.join(beside)} push, too: a push asks nobody for approval", f"let {who} alone push"
+        )
     if not found.others:
         return missing(
             subject,

@@ -80,16 +80,17 @@ def present(promoter: Promoter, scene: Scene, request: Request, seen: Observed) 
     if found is not None and found.state != "open" and found.head == request.head:
         raise TryAgain(f"{found.url} was {found.state} a moment ago; run again")
     evidence = _evidence(promoter.env_repo, request)
-    text = proposal(evidence, request.operation, _links(promoter.forge, scene, request.operation, promoter.run))
+    links = _links(promoter.forge, scene, request.operation, promoter.run)
+    text = proposal(evidence, request.operation, links)
     pull = forge.open_request(request.branch, "main", text.title, text.body)
     promoter.at("asked")
     state, why = _status(scene, request, evidence, seen)
     forge.status(request.head, STATUS, state, why, pull.url)
     promoter.at("marked")
     checks = checks_table(seen.judgement.checks)
-    page = promoter.forge.page(promoter.run)
-    by = f", by [the workflow that looked last]({page})" if page else ""
-    lately = f"Seen in {evidence.judged_in} lately{by}: **{seen.judgement.verdict}**\n\n{checks}\n"
+    # Not the page of this pass: a comment is written again when what it says is other.
+    since = f" since [the workflow that asked]({links.judging})" if links.judging else " lately"
+    lately = f"Seen in {evidence.judged_in}{since}: **{seen.judgement.verdict}**\n\n{checks}\n"
     forge.comment(pull.number, "seen", lately)
     promoter.at("told")
     for older in scene.requests:

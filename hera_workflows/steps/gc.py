@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hera_workflows.steps import run_step
+from hera_workflows.workspace import KEEP_RUNS
 from slipway.duration import parse_duration
 from slipway.errors import Misconfigured
 
@@ -24,8 +25,6 @@ __all__ = ["GRACE", "KEEP_RUNS", "RETENTION", "collect", "duration", "gc", "refe
 
 RETENTION = "90d"
 GRACE = "1d"
-# Longer than the longest training, which need not write anything before its end, by a week for what waits for it.
-KEEP_RUNS = "37d"
 
 
 @click.command()

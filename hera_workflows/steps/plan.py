@@ -64,7 +64,6 @@ def plan(
         models = [change.model for change in changes if change.action == "changed"]
         if models:
             lay_out(remote, after, models, workspace, run_name)
-        _say(forge, after, changes, run_name)
     for change in changes:
         click.echo(f"{change.model}: {change.action} ({change.why})")
     if not changes:
@@ -73,6 +72,8 @@ def plan(
         output.write_bytes(Changes.dump_json(changes))
     except OSError as error:
         raise Misconfigured(f"--output {output}: {error.strerror}; give a file that can be written") from None
+    # Last: what is said here makes the push one that was heard of.
+    _say(forge, after, changes, run_name)
 
 
 def _heard_before(forge: ForgeFlags, remote: Remote, before: str) -> str:

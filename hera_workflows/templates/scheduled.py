@@ -63,7 +63,12 @@ def gc(values: Values) -> WorkflowTemplate:
         templates=[
             step(
                 "gc",
-                {"store": values.store, "env-repo": ref("workflow.parameters.env-repo"), "workspace": "/workspace"},
+                {
+                    "store": values.store,
+                    "env-repo": ref("workflow.parameters.env-repo"),
+                    "workspace": "/workspace",
+                    "keep-runs": values.keep_runs,
+                },
                 values=values,
                 account="slipway-publish",
                 store="write",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from hera_workflows.workspace import KEEP_RUNS
 from slipway.errors import Misconfigured
 from slipway.quantity import Quantity, Size
 
@@ -55,6 +56,7 @@ _Store = Annotated[
 ]
 _Branch = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]
 _Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+_Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,3}[mhd]$")]
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -204,6 +206,7 @@ class Values(_Section):
     artifacts: bool = True  # whether Argo has an artifact repository: logs are archived, reports shown
     backend: Annotated[str, StringConstraints(pattern=r"^(python|onnxruntime)$")] = "python"
     schedules: Schedules = Schedules()
+    keep_runs: _Duration = KEEP_RUNS  # of the workspace: after the last write; longer than any training here
     light: StepResources = StepResources()
     validation: StepResources = StepResources(
         cpu="1", memory="1Gi", memory_limit="6Gi", ephemeral_storage="2Gi", timeout_seconds=1800

@@ -6,10 +6,11 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 import click
 
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, TryAgain
 
 __all__ = ["main"]
 
@@ -41,7 +42,14 @@ def up(bare: bool, no_autoscaling: bool) -> None:
     from tests.cluster.place import default_folder
     from tests.cluster.up import up as bring_up
 
-    value = bring_up(default_folder(), _say, bare=bare, autoscaling=not no_autoscaling)
+    def bring() -> dict[str, Any]:
+        return bring_up(default_folder(), _say, bare=bare, autoscaling=not no_autoscaling)
+
+    try:
+        value = bring()
+    except TryAgain as problem:
+        _say(f"{problem}; once more, from where it is")
+        value = bring()
     for name, at in value.items():
         click.echo(f"{name:22} {at if isinstance(at, str) else json.dumps(at)}")
     click.echo("all of it is inside the cluster's network: python -m tests.cluster run -- COMMAND")

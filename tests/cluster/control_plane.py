@@ -36,6 +36,8 @@ def _etcd(place: Place) -> Program:
         "--initial-advertise-peer-urls=http://127.0.0.1:2380",
         "--initial-cluster=slipway=http://127.0.0.1:2380",
         "--log-level=warn",
+        # A disk that still writes images syncs later than Kubernetes waits for an answer. A kill loses nothing.
+        "--unsafe-no-fsync",
     ]
     return Program("etcd", arguments)
 

@@ -63,8 +63,8 @@ def test_after_the_install_nothing_differs(kube: Kube, manifests: Path) -> None:
 @pytest.mark.parametrize("namespace", ["slipway", "staging", "production"])
 def test_every_pod_that_runs_is_restricted(kube: Kube, namespace: str) -> None:
     # For another version of the policy the API server looks at the pods that are there, and warns.
-    label = "pod-security.kubernetes.io/enforce-version=v1.33"
-    words = ["label", "namespace", namespace, label, "--overwrite", "--dry-run=server", "--warnings-as-errors"]
+    labels = ["pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/enforce-version=v1.33"]
+    words = ["label", "namespace", namespace, *labels, "--overwrite", "--dry-run=server", "--warnings-as-errors"]
     assert "labeled" in kube.run(*words, seconds=60)
 
 

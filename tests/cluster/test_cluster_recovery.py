@@ -127,10 +127,10 @@ def test_down_leaves_nothing_behind(place: Place, request: pytest.FixtureRequest
         host = ["nsenter", f"--net=/proc/{os.getppid()}/ns/net", "--", *command]
         return subprocess.run(host, capture_output=True, text=True, check=True).stdout
 
-    assert not any(path.exists() for path in (place.folder, RUN, Path("/var/lib/kubelet"), Path("/var/lib/cni")))
+    assert not any(path.exists() for path in (place.folder, RUN, Path("/var/lib/kubelet")))
     mounts = Path("/proc/self/mountinfo").read_text()
     assert not any(part in mounts for part in (str(place.folder), str(RUN), "kubepods", "cni-"))
-    assert list(Path("/run/netns").glob("*")) == []
+    assert [*Path("/run/netns").glob("cni-*"), *Path("/run/netns").glob("slipway-*")] == []
     assert not {"pods0", "node0", "node1"} & {one["ifname"] for one in json.loads(says("ip", "-json", "link"))}
     assert "KUBE-" not in says("iptables-save")
     assert list(_of_the_cluster()) == []

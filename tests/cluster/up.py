@@ -75,6 +75,7 @@ def up(folder: Path, say: Callable[[str], None], *, bare: bool = False, autoscal
         say("start the forge")
         forge.up(place)
         say("wait for the controllers")
+        control_plane.up(place)  # kube-controller-manager ends by itself where etcd was slow to answer it
         argo.wait_available(place)
         if autoscaling:
             keda.wait_available(place)

@@ -155,8 +155,14 @@ def test_a_branch_that_keeps_slipway_itself_out_is_found():
         )
 
 
-def test_of_a_branch_that_lets_slipway_in_nothing_is_said():
-    assert approval.judge_pushers("main", "bot", Allowed(logins=("ada", "bot"), others=("ml",))) is None
+def test_of_a_branch_that_lets_slipway_alone_in_nothing_is_said():
+    assert approval.judge_pushers("main", "bot", Allowed(logins=("bot",))) is None
+
+
+def test_who_else_may_push_to_the_branch_is_named():
+    assert approval.judge_pushers("main", "bot", Allowed(logins=("ada", "bot"), others=("ml",))) == note(
+        "main", "lets ada, ml push, too: a push asks nobody for approval", "let bot alone push"
+    )
 
 
 @pytest.mark.parametrize(("pusher", "who"), [("bot", "bot"), (None, "the user of the credential that writes")])

@@ -76,7 +76,7 @@ def test_one_comment_says_what_was_seen_lately(yard, released):
     yard.world.promote()
     [comment] = yard.comments(yard.pull().number)
     assert "700 requests" in comment
-    assert "[the workflow that looked last](https://argo.example/workflows/slipway/" in comment
+    assert "[the workflow that asked](https://argo.example/workflows/slipway/" in comment
 
 
 def test_a_second_pass_opens_nothing_twice(yard, released):
