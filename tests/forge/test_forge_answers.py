@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from front import Asked, Front, Reply, front
 
-from gitops.forge import Allowed, Forge, Protection
+from gitops.forge import Forge
 from gitops.forge.calls import Unavailable
 from gitops.forge.open import open_forge
 from slipway.errors import Misconfigured, Rejected, SlipwayError, TryAgain
@@ -137,135 +137,6 @@ def test_statuses_of_a_gitea_that_names_no_next_page_are_read_to_an_empty_one():
 
     with front("http://127.0.0.1:9", answer) as server:
         assert set(_forge("gitea", server.url).statuses(COMMIT)) == {"slipway/model-1", "slipway/model-2"}
-
-
-# By the end of the path, what a forge says of a branch that a person, a team and a role may push to.
-PROTECTED: dict[str, dict[str, Any]] = {
-    "gitea": {
-        "/branches/main": {"protected": True, "effective_branch_protection_name": "main"},
-        "/branch_protections/main": {
-            "enable_push": True,
-            "enable_push_whitelist": True,
-            "push_whitelist_usernames": ["slipway-writer"],
-            "push_whitelist_teams": ["ml"],
-        },
-    },
-    "github": {
-        "/rules/branches/main": [],
-        "/branches/main": {"protected": True},
-        "/branches/main/protection": {
-            "restrictions": {
-                "users": [{"login": "slipway-writer"}],
-                "teams": [{"name": "Machine learning", "slug": "ml"}],
-                "apps": [{"name": "A robot", "slug": "robot", "owner": {"login": "team"}}],
-            },
-            "enforce_admins": {"enabled": True},
-        },
-    },
-    "gitlab": {
-        "/repository/branches/main": {"protected": True},
-        "/protected_branches/main": {
-            "push_access_levels": [
-                {"access_level": 40, "access_level_description": "Maintainers", "user_id": None},
-                {"access_level": 30, "access_level_description": "The writer", "user_id": 7},
-                {"access_level": 0, "access_level_description": "No one", "user_id": None},
-            ]
-        },
-        "/approvals": {"approvals_before_merge": 0},
-    },
-}
-
-
-@pytest.mark.parametrize(
-    ("kind", "pushers"),
-    [
-        ("gitea", Allowed(logins=("slipway-writer",), others=("ml",))),
-        ("github", Allowed(logins=("slipway-writer",), others=("ml", "robot"))),
-        ("gitlab", Allowed(others=("Maintainers", "The writer"))),
-    ],
-)
-def test_only_logins_of_those_who_may_push_are_called_logins(kind: str, pushers: Allowed):
-    assert _protection(kind, {}).pushers == pushers
-
-
-# What a forge says in place of the above of a branch that nobody is kept from.
-OPEN: dict[str, dict[str, Any]] = {
-    "gitea": {"/branch_protections/main": {"enable_push": True, "enable_push_whitelist": False}},
-    "github": {"/branches/main/protection": {"enforce_admins": {"enabled": True}}},
-    "gitlab": {
-        "/protected_branches/main": {
-            "push_access_levels": [{"access_level": 30, "access_level_description": "Developers + Maintainers"}],
-        }
-    },
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_protection_that_keeps_no_writer_from_pushing_lets_everybody_push(kind: str):
-    assert _protection(kind, OPEN[kind]).pushers == Allowed(everybody=True)
-
-
-@pytest.mark.parametrize(
-    ("kind", "path"),
-    [
-        ("gitea", "/branch_protections/main"),
-        ("github", "/branches/main/protection"),
-        ("gitlab", "/protected_branches/main"),
-    ],
-)
-def test_a_protection_that_the_token_may_not_read_lets_nobody_be_seen(kind: str, path: str):
-    assert _protection(kind, {path: None}).pushers is None
-
-
-def test_a_gitlab_that_knows_no_approvals_says_who_may_push():
-    assert _protection("gitlab", {"/approvals": None}).pushers == Allowed(others=("Maintainers", "The writer"))
-
-
-BOT = {"users": [{"login": "bot"}]}
-ML = {"teams": [{"slug": "ml"}]}
-
-
-@pytest.mark.parametrize(
-    ("said", "pushers"),
-    [
-        ({"restrictions": BOT, "required_pull_request_reviews": {}}, Allowed()),
-        ({"required_pull_request_reviews": {"bypass_pull_request_allowances": BOT}}, Allowed(logins=("bot",))),
-        ({"required_pull_request_reviews": {"bypass_pull_request_allowances": ML}}, Allowed(others=("ml",))),
-        (
-            {"restrictions": ML, "required_pull_request_reviews": {"bypass_pull_request_allowances": BOT}},
-            Allowed(others=("ml",)),
-        ),
-    ],
-    ids=["nobody", "a person", "a team", "a person who must be in a team"],
-)
-def test_where_github_requires_a_request_only_those_who_may_bypass_it_push(said: dict[str, Any], pushers: Allowed):
-    said = {"/branches/main/protection": {**said, "enforce_admins": {"enabled": True}}}
-    assert _protection("github", said).pushers == pushers
-
-
-def test_administrators_that_a_protection_of_github_leaves_out_may_push():
-    said = {"restrictions": BOT, "required_pull_request_reviews": {}, "enforce_admins": {"enabled": False}}
-    assert _protection("github", {"/branches/main/protection": said}).pushers == Allowed(others=("administrators",))
-
-
-def test_whom_a_ruleset_of_github_lets_push_is_not_a_login():
-    said = {"/branches/main": {"protected": False}, "/rules/branches/main": [{"type": "pull_request"}]}
-    assert _protection("github", said).pushers == Allowed(others=("whoever may bypass its ruleset",))
-
-
-def _protection(kind: str, instead: Mapping[str, Any]) -> Protection:
-    """What is made of PROTECTED with some of it answered otherwise, or with 404 for None."""
-    said = {**PROTECTED[kind], **instead}
-
-    def answer(asked: Asked, behind: object) -> Reply:
-        path = urlsplit(asked.path).path
-        found = next(content for end, content in said.items() if path.endswith(end))
-        return Reply.of(404, {"message": "Not Found"}) if found is None else Reply.of(200, found)
-
-    with front("http://127.0.0.1:9", answer) as server:
-        found = _forge(kind, server.url).protection("main")
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
