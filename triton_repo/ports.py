@@ -10,9 +10,13 @@ from pathlib import Path
 
 from slipway.errors import TryAgain
 
-__all__ = ["Ports", "free_ports"]
+__all__ = ["PortTaken", "Ports", "free_ports"]
 
 _LOWEST_PORT = 10000
+
+
+class PortTaken(TryAgain):
+    """Somebody else listens where a server was to."""
 
 
 @dataclass(frozen=True, slots=True)

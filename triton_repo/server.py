@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from slipway.errors import Misconfigured, Rejected, TryAgain
 from slipway.lock import locked
 from triton_repo import wheel
 from triton_repo.launch import start_time
-from triton_repo.ports import Ports, free_ports
+from triton_repo.ports import Ports, PortTaken, free_ports
 
 __all__ = ["RunningTriton", "find_triton", "start_triton"]
 
@@ -59,7 +59,7 @@ class RunningTriton:
     def wait_live(self, timeout: float) -> None:
         """Return when the server answers; raises TryAgain with the end of its log if it ends or takes longer."""
         deadline = time.monotonic() + timeout
-        while not self._answers():
+        while not (self._answers() and self._listens()):
             if not self.alive():
                 raise TryAgain(f"Triton ended while starting: {self._last_words()}; see {self.log}")
             if time.monotonic() > deadline:
@@ -75,6 +75,15 @@ class RunningTriton:
             return False
         finally:
             connection.close()
+
+    def _listens(self) -> bool:
+        """Whether it has all of its ports: it answers on one before it finds that somebody has another."""
+        import psutil
+
+        with suppress(psutil.Error):
+            there = psutil.Process(self.pid).net_connections("tcp")
+            return set(astuple(self.ports)) <= {each.laddr.port for each in there if each.status == psutil.CONN_LISTEN}
+        return False
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
@@ -129,7 +138,8 @@ def start_triton(
 
     It loads the models in `load` and nothing else by itself. secret: what clients must send to control models; None
     leaves control open. ports: free ones are chosen when None, and others tried if somebody takes them meanwhile.
-    Raises TryAgain when it does not get live, Misconfigured when Triton or libpython is not installed.
+    Raises TryAgain when it does not get live (PortTaken where one of `ports` is why), Misconfigured when Triton or
+    libpython is not installed.
     """
     if secret is not None and not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", secret, re.ASCII):
         raise Rejected("the control secret must be 16 to 128 letters, digits, _ or -")
@@ -165,7 +175,9 @@ def _start(
             if not taken or attempt == 4:
                 raise
             if ports is not None:
-                raise TryAgain(f"one of the ports {asdict(chosen)} is in use; end its owner or choose others") from None
+                raise PortTaken(
+                    f"one of the ports {asdict(chosen)} is in use; end its owner or choose others"
+                ) from None
     raise AssertionError("unreachable")
 
 

@@ -86,13 +86,19 @@ def answers(port: int) -> bool:
 
 
 def wait_for_prometheus(platform: Platform, *, timeout: float = 30) -> None:
-    """Return once Prometheus is ready; raises TryAgain, with its last words, when it dies or takes too long."""
+    """Return once Prometheus is ready; raises TryAgain, with its last words, when it dies or takes too long.
+
+    PortTaken when it died since somebody else listens on its port.
+    """
+    from triton_repo.ports import PortTaken
+
     log = platform.home / "prometheus" / "prometheus.log"
     deadline = time.monotonic() + timeout
     while not answers(platform.prometheus_port):
         if not belonging(platform.home, ROLE) or time.monotonic() > deadline:
             last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            raise TryAgain(f"Prometheus did not get ready on port {platform.prometheus_port}: {last[0]} (see {log})")
+            why = PortTaken if "address already in use" in last[0] else TryAgain
+            raise why(f"Prometheus did not get ready on port {platform.prometheus_port}: {last[0]} (see {log})")
         time.sleep(0.05)
 
 

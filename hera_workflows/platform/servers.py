@@ -51,7 +51,7 @@ def stop_servers(home: Path, *, keep: Collection[str] = ()) -> int:
 def ensure_servers(platform: Platform, servers: Iterable[Server]) -> set[str]:
     """Have the Triton of each of these environments live on its ports; the names of those that had to be started.
 
-    Raises TryAgain, with the end of its log, when one does not get live.
+    Raises TryAgain, with the end of its log, when one does not get live; PortTaken when another program has its port.
     """
     from triton_repo.ports import Ports
     from triton_repo.server import start_triton

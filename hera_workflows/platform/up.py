@@ -68,18 +68,8 @@ def up(
         at("seeded")
         names = [environment.name for environment in read(str(home / "env.git")).environments.environments]
         stop_servers(home, keep=names)
-        servers, prometheus_port = choose_ports(names, read_platform(home), home)
-        platform = Platform(home=home, prometheus_port=prometheus_port, servers=tuple(servers))
         say(f"repositories, keys and store in {home}")
-        prometheus_started = ensure_prometheus(platform)
-        at("prometheus started")
-        started = ensure_servers(platform, servers)
-        at("servers live")
-        for server in servers:
-            how = "started" if server.environment in started else "already running"
-            say(f"{server.environment}: Triton {how} (http {server.http_port}, grpc {server.grpc_port})")
-        wait_for_prometheus(platform)
-        say(f"Prometheus {'started' if prometheus_started else 'already running'} ({platform.prometheus_url})")
+        platform = _start(home, names, say, at)
         at("all ready")
         # Last, so that nobody finds a platform that does not run.
         write(home / "platform.json", (json.dumps(asdict(platform), indent=2, default=str) + "\n").encode())
@@ -95,6 +85,31 @@ def up(
         say(f"{name} did not end and goes on; `slipway logs {name} -f` follows it")
     say(f"up in {time.monotonic() - began:.1f} s")
     return platform, reconciled
+
+
+def _start(home: Path, names: list[str], say: Callable[[str], None], at: Callable[[str], None]) -> Platform:
+    """Start what does not run, and wait for it; elsewhere when somebody takes a port after it was chosen."""
+    from triton_repo.ports import PortTaken
+
+    for left in (2, 1, 0):
+        servers, prometheus_port = choose_ports(names, read_platform(home), home)
+        platform = Platform(home=home, prometheus_port=prometheus_port, servers=tuple(servers))
+        try:
+            prometheus_started = ensure_prometheus(platform)
+            at("prometheus started")
+            started = ensure_servers(platform, servers)
+            at("servers live")
+            wait_for_prometheus(platform)
+            break
+        except PortTaken as error:
+            if not left:
+                raise
+            say(f"{error}; trying others")
+    for server in servers:
+        how = "started" if server.environment in started else "already running"
+        say(f"{server.environment}: Triton {how} (http {server.http_port}, grpc {server.grpc_port})")
+    say(f"Prometheus {'started' if prometheus_started else 'already running'} ({platform.prometheus_url})")
+    return platform
 
 
 def down(home: Path, *, purge: bool = False) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import tarfile
 import urllib.request
@@ -25,7 +26,7 @@ from hera_workflows.platform.prometheus import (
 )
 from hera_workflows.settings import Platform, Server
 from slipway.errors import Misconfigured
-from triton_repo.ports import free_ports
+from triton_repo.ports import PortTaken, free_ports
 
 
 @pytest.fixture
@@ -49,6 +50,13 @@ def test_every_target_carries_its_environment(platform):
     content = yaml.safe_load(configuration(platform))
     (job,) = content["scrape_configs"]
     assert [target["labels"]["environment"] for target in job["static_configs"]] == ["staging", "production"]
+
+
+def test_a_port_that_somebody_else_listens_on_is_said_to_be_taken(platform):
+    with socket.create_server(("127.0.0.1", platform.prometheus_port)):
+        assert ensure_prometheus(platform)
+        with pytest.raises(PortTaken, match=f"on port {platform.prometheus_port}: .*address already in use"):
+            wait_for_prometheus(platform)
 
 
 def test_it_gets_ready_and_finds_each_environment(platform, wait_until):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from hera_workflows.cli.platform import down as down_command
@@ -113,6 +114,25 @@ def test_a_port_that_somebody_took_meanwhile_is_replaced(project):
         assert again.servers[0].http_port != platform.servers[0].http_port
         assert again.servers[1] == platform.servers[1]
         assert all_answer(again)
+
+
+@pytest.mark.slow
+def test_a_port_that_somebody_takes_after_it_was_chosen_is_not_insisted_on(project):
+    taken: list[socket.socket] = []
+
+    def take(point: str) -> None:
+        if point == "prometheus started" and not taken:
+            config = yaml.safe_load((project / ".slipway/prometheus/prometheus.yml").read_text())
+            target = config["scrape_configs"][0]["static_configs"][0]["targets"][0]
+            taken.append(socket.create_server(("127.0.0.1", int(target.rpartition(":")[2]))))
+
+    lines: list[str] = []
+    platform, _ = up(project, say=lines.append, at=take)
+    (theirs,) = taken
+    with theirs:
+        assert theirs.getsockname()[1] not in {server.metrics_port for server in platform.servers}
+        assert [line for line in lines if line.endswith("; trying others")]
+        assert all_answer(platform)
 
 
 @pytest.mark.slow

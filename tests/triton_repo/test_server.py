@@ -18,7 +18,7 @@ from triton_toys import SECRET, Keys, Shop
 from slipway.errors import Misconfigured, Rejected, TryAgain
 from triton_repo.control import TritonControl
 from triton_repo.launch import start_time
-from triton_repo.ports import Ports, free_ports
+from triton_repo.ports import Ports, PortTaken, free_ports
 from triton_repo.server import find_triton, start_triton
 from triton_repo.serving import serve
 from triton_repo.store import ModelStore
@@ -127,7 +127,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         http, metrics = free_ports(2)
         ports = Ports(http=http, grpc=taken.getsockname()[1], metrics=metrics)
-        with pytest.raises(TryAgain, match="is in use; end its owner or choose others"):
+        with pytest.raises(PortTaken, match="is in use; end its owner or choose others"):
             start_triton(tmp_path / "r", tmp_path / "t", secret=None, ports=ports)
     assert find_triton(tmp_path / "t") is None
 
