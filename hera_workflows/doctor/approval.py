@@ -1,41 +1,64 @@
-"""Does the forge know slipway's user, and does it ask a person before anything is merged into production?"""
+"""Does the forge know slipway's users, and does it ask a person before anything is merged into production?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-from gitops.forge import Allowed, Protection
+from gitops.forge import Allowed, Forge, Protection
 from hera_workflows.doctor.finding import Finding, missing, note, ok
 from hera_workflows.doctor.installation import Installation
 from slipway.errors import SlipwayError
 
-__all__ = ["check", "judge_protection", "judge_pushers", "login"]
+__all__ = ["check", "judge_protection", "judge_pushers", "judge_source", "login"]
 
 _WRITER = "the user of the credential that writes"
 
 
 def check(installation: Installation) -> Iterator[Finding]:
-    """A finding for the token, and one or two for the branch protection of the environment repository."""
-    from gitops.forge.open import open_forge
-
+    """A finding for each token, and one or two for the branch protection of the environment repository."""
     values = installation.values
-    secret = installation.secret(values.namespace, values.secrets.forge) or {}
-    token = secret.get("token", b"").decode(errors="replace")
     subject = f"{values.forge.kind} at {values.forge.url}"
+    user: str | None = None
     try:
-        forge = open_forge(values.forge.kind, values.forge.url, values.forge.env_project, token)
+        forge = _speaker(installation, values.secrets.forge, values.forge.env_project)
         user, protection = forge.user(), forge.protection("main")
+        yield ok(subject, f"knows the token as {user}")
     except SlipwayError as error:
         yield missing(subject, str(error), f"correct `forge` in the values, or the token in {values.secrets.forge}")
+    beside = f"{subject} for {values.forge.source_project}"
+    try:
+        forge = _speaker(installation, values.secrets.forge_source, values.forge.source_project)
+        yield judge_source(beside, forge.user(), user)
+    except SlipwayError as error:
+        yield missing(beside, str(error), f"correct the token in {values.secrets.forge_source}")
+    if user is None:
         return
-    yield ok(subject, f"knows the token as {user}")
     written = (installation.secret(values.namespace, values.secrets.git_write) or {}).get("credentials", b"")
     pusher = login(written.decode(errors="replace"), values.env_repo)
     subject = f"main of {values.forge.env_project}"
     if protection and (finding := judge_pushers(subject, pusher, protection.pushers)):
         yield finding
     yield judge_protection(subject, pusher, protection)
+
+
+def _speaker(installation: Installation, secret: str, project: str) -> Forge:
+    from gitops.forge.open import open_forge
+
+    values = installation.values
+    token = (installation.secret(values.namespace, secret) or {}).get("token", b"").decode(errors="replace")
+    return open_forge(values.forge.kind, values.forge.url, project, token)
+
+
+def judge_source(subject: str, user: str, releaser: str | None) -> Finding:
+    """user: whose token speaks of the source alone; releaser: who opens and merges requests, None when unknown."""
+    if user == releaser:
+        return note(
+            subject,
+            f"knows the token as {user}, who may merge releases, too",
+            "see that this token may write the source's project alone, or bring one of another account",
+        )
+    return ok(subject, f"knows the token as {user}")
 
 
 def login(credentials: str, url: str) -> str | None:

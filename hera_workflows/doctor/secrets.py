@@ -48,7 +48,8 @@ def wanted(values: Values) -> list[Wanted]:
         *(Wanted(n, names.verify, ("signing.pub",), "fetching versions") for n in (ours, *values.environments)),
         Wanted(ours, names.git_read, ("credentials",), "reading private repositories", optional=True),
         Wanted(ours, names.git_write, ("credentials",), "releases"),
-        Wanted(ours, names.forge, ("token",), "pull requests and statuses"),
+        Wanted(ours, names.forge, ("token",), "pull requests"),
+        Wanted(ours, names.forge_source, ("token",), "statuses of pushed commits"),
         Wanted(ours, names.notify, ("url",), "messages to people", optional=True),
     ]
     if not values.store_is_volume:

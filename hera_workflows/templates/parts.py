@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Access = Literal["read", "write"]
+SpeaksOf = Literal["source", "both"]
 _PATHS = {
     "workspace": "/workspace",
     "store": "/store",
@@ -127,7 +128,7 @@ def step(
     account: str = "slipway-read",
     store: Access | None = None,
     git: Access | None = None,
-    forge: bool = False,
+    forge: SpeaksOf | None = None,
     mounts: Sequence[str] = (),
     writes: Sequence[str] = (),
     parts: Sequence[m.VolumeMount] = (),
@@ -137,7 +138,8 @@ def step(
 ) -> Container:
     """The container template of one step: `python -m hera_workflows.steps.NAME --flag value …`.
 
-    store, git: which credential the step gets, if any; forge: whether it gets the forge's token.
+    store, git: which credential the step gets, if any; forge: which token of the forge, that for the source alone or
+    that for both repositories.
     mounts: volumes beside /scratch; writes: those of them that are not read-only; parts: folders of volumes that are
     mounted instead of the whole; needs: None when a patch brings them; patient: tried again for an hour, not a minute.
     fields: passed on to Hera (inputs, outputs, env, pod_spec_patch, …).
@@ -153,8 +155,9 @@ def step(
     if git is not None:
         mounts.append(f"git-{git}")
         env.append(Env(name="GIT_CREDENTIALS", value="/git/credentials"))
-    if forge:
-        env.append(SecretEnv(name="FORGE_TOKEN", secret_name=values.secrets.forge, secret_key="token", optional=True))
+    if forge is not None:
+        secret = values.secrets.forge if forge == "both" else values.secrets.forge_source
+        env.append(SecretEnv(name="FORGE_TOKEN", secret_name=secret, secret_key="token", optional=True))
     if needs is not None:
         fields["resources"] = Resources(
             cpu_request=needs.cpu,
@@ -251,7 +254,7 @@ def exit_handler(
         needs=values.light,
         patient=notify == "always",  # of the others the next run tells
         git="read" if commit else None,
-        forge=commit is not None,
+        forge="source" if commit else None,
         env=[SecretEnv(name="NOTIFY_URL", secret_name=values.secrets.notify, secret_key="url", optional=True)],
     )
 

@@ -125,7 +125,7 @@ def _steps(values: Values) -> list[Container]:
             mounts=["workspace"],
             writes=["workspace"],
             git="read",
-            forge=True,
+            forge="source",
             needs=values.light,
             patient=True,
             outputs=[Parameter(name="changes", value_from=m.ValueFrom(path="/scratch/changes.json"))],

@@ -42,7 +42,7 @@ def promote(values: Values) -> WorkflowTemplate:
                 account="slipway-release",
                 store="read",
                 git="write",
-                forge=True,
+                forge="both",
                 # The one step that asks the Kubernetes API: whether what it judges is live.
                 automount_service_account_token=True,
                 needs=values.light,
@@ -106,7 +106,7 @@ def catch_up(values: Values) -> WorkflowTemplate:
                 },
                 values=values,
                 git="read",
-                forge=True,
+                forge="source",
                 env=[secret],
                 needs=values.light,
             ),

@@ -105,7 +105,8 @@ class Secrets(_Section):
     notify: _Name = "slipway-notify"  # url; optional
     git_read: _Name = "slipway-git-read"  # credentials, in the format of git's credential store; optional
     git_write: _Name = "slipway-git-write"  # the same, for whoever writes the env repo
-    forge: _Name = "slipway-forge"  # token
+    forge: _Name = "slipway-forge"  # token: promote, which opens and merges requests
+    forge_source: _Name = "slipway-forge-source"  # token: who speaks of the repository that is pushed to, and no other
     webhook: _Name = "slipway-webhook"  # secret: the event source, catch-up
     artifacts: _Name = "artifacts"  # what Argo's artifact repository is configured with; who looks at a report reads it
     store_read: _Name = "slipway-store-read"  # AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, …

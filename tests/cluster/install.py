@@ -132,7 +132,8 @@ def _secrets(place: Place) -> list[dict[str, Any]]:
         "slipway-verify": {"signing.pub": public},
         "slipway-git-read": {"credentials": team.credentials(place, team.READER)},
         "slipway-git-write": {"credentials": team.credentials(place, team.WRITER)},
-        "slipway-forge": {"token": team.token(place)},
+        "slipway-forge": {"token": team.token(place, team.SPEAKER)},
+        "slipway-forge-source": {"token": team.token(place, team.SOURCE_SPEAKER)},
         "slipway-webhook": {"secret": remembered(place, "webhook")},
         "slipway-bus": {
             "password": json.dumps({"username": services.NATS_USER, "password": remembered(place, "nats")})

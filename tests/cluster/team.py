@@ -15,10 +15,15 @@ __all__ = ["ENVIRONMENTS", "MODELS", "READER", "WRITER", "credentials", "hooks",
 
 MODELS = f"{ORGANIZATION}/models"
 ENVIRONMENTS = f"{ORGANIZATION}/environments"
-# Git's accounts by what they may do; the third speaks to the forge's API: requests, comments, statuses, merges.
-READER, WRITER, SPEAKER = "slipway-reader", "slipway-writer", "slipway"
+# Git's accounts by what they may do. Two speak to the forge's API: one of requests, comments, statuses and merges,
+# one of the models' statuses alone.
+READER, WRITER, SPEAKER, SOURCE_SPEAKER = "slipway-reader", "slipway-writer", "slipway", "slipway-source"
+_SCOPES = {
+    SPEAKER: ["write:repository", "write:issue", "read:user", "read:organization"],
+    SOURCE_SPEAKER: ["write:repository", "read:user"],
+}
 _RIGHTS = {
-    MODELS: {READER: "read", SPEAKER: "write"},
+    MODELS: {READER: "read", SPEAKER: "write", SOURCE_SPEAKER: "write"},
     ENVIRONMENTS: {READER: "read", WRITER: "write", SPEAKER: "write"},
 }
 
@@ -26,7 +31,7 @@ _RIGHTS = {
 def up(place: Place) -> None:
     """Make the repositories and the accounts, each with its rights. Raises TryAgain."""
     admin = administrator(place)
-    for bot in (READER, WRITER, SPEAKER):
+    for bot in (READER, WRITER, SPEAKER, SOURCE_SPEAKER):
         account = {"username": bot, "email": f"{bot}@forge.test", "must_change_password": False}
         admin.call("POST", "/admin/users", {**account, "password": forge_as(place, bot).password}, accept=(422,))
     for repository, rights in _RIGHTS.items():
@@ -62,17 +67,16 @@ def credentials(place: Place, bot: str) -> str:
     return f"{scheme}://{bot}:{forge_as(place, bot).password}@{host}\n"
 
 
-def token(place: Place) -> str:
-    """What the forge's API is spoken to with."""
+def token(place: Place, bot: str) -> str:
+    """What that account speaks to the forge's API with."""
 
     def make() -> str:
-        speaker, where = forge_as(place, SPEAKER), f"/users/{SPEAKER}/tokens"
+        speaker, where = forge_as(place, bot), f"/users/{bot}/tokens"
         # One whose words were lost by a kill is of no use.
         speaker.call("DELETE", f"{where}/slipway", accept=(404,))
-        scopes = ["write:repository", "write:issue", "read:user", "read:organization"]
-        return str(speaker.call("POST", where, {"name": "slipway", "scopes": scopes})["sha1"])
+        return str(speaker.call("POST", where, {"name": "slipway", "scopes": _SCOPES[bot]})["sha1"])
 
-    return remembered(place, "forge/token", make)
+    return remembered(place, f"forge/token/{bot}", make)
 
 
 def hooks(place: Place, repository: str, *to: str) -> None:

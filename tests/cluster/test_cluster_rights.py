@@ -156,9 +156,13 @@ def test_who_writes_the_environments_does_not_know_the_models(seen: Seen, step: 
     assert (seen[step]["push to the environments"], seen[step]["push to the models"]) == ("done", "not found")
 
 
-@pytest.mark.parametrize("step", sorted(FORGE))
-def test_the_token_of_the_forge_writes_no_protected_branch(seen: Seen, step: str) -> None:
-    assert seen[step]["write main past git"] == "HTTP 403"
+def test_the_token_of_the_forge_that_merges_writes_no_protected_branch(seen: Seen) -> None:
+    assert seen["promote"]["write main past git"] == "HTTP 403"
+
+
+@pytest.mark.parametrize("step", sorted(FORGE - {"promote"}))
+def test_the_token_of_a_step_that_speaks_of_the_models_does_not_know_the_environments(seen: Seen, step: str) -> None:
+    assert seen[step]["write main past git"] == "HTTP 404"
 
 
 @pytest.mark.parametrize("step", others(STORE_WRITERS))

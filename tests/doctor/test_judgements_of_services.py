@@ -16,7 +16,7 @@ from hera_workflows.doctor import (
     metrics,
     repositories,
 )
-from hera_workflows.doctor.finding import State, missing, note
+from hera_workflows.doctor.finding import State, missing, note, ok
 from slipway.errors import Misconfigured, TryAgain
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -192,6 +192,16 @@ def test_who_pushes_is_read_from_the_credential_of_that_host():
     lines = "https://other:x@elsewhere.test\nhttps://the%20bot:secret@git.test\n"
     assert approval.login(lines, URL) == "the bot"
     assert approval.login("", URL) is None
+
+
+def test_one_account_for_both_tokens_is_worth_a_look():
+    assert approval.judge_source("gitea", "source-bot", "bot") == ok("gitea", "knows the token as source-bot")
+    assert approval.judge_source("gitea", "source-bot", None) == ok("gitea", "knows the token as source-bot")
+    assert approval.judge_source("gitea", "bot", "bot") == note(
+        "gitea",
+        "knows the token as bot, who may merge releases, too",
+        "see that this token may write the source's project alone, or bring one of another account",
+    )
 
 
 def test_a_line_that_is_no_address_hides_no_other():

@@ -136,6 +136,8 @@ def test_training_sees_no_secret_at_all() -> None:
         ("slipway-webhook", {"catch-up"}),
         ("slipway-store-write", {"publish", "gc"}),
         ("slipway-git-write", {"bump", "retire", "promote"}),
+        ("slipway-forge", {"promote"}),
+        ("slipway-forge-source", {"plan", "catch-up", "report-outcome"}),
     ],
 )
 def test_a_credential_that_writes_or_signs_is_seen_by_these_steps_only(secret: str, steps: set[str]) -> None:
