@@ -92,15 +92,24 @@ def _in_short(evidence: ServedEvidence) -> str:
 
 
 def _metrics_table(validation: ValidationSummary, evidence: ServedEvidence) -> str:
-    """Those whose interval is known, which are those of the whole split; behind a fold all others, one a class."""
+    """Those whose interval is known, which are those of the whole split; behind a fold all others, one a class.
+
+    Where the champion is not what the target serves, that is in two more columns: as it was published, perhaps on other
+    samples, so without a difference.
+    """
     champion = validation.champion or "champion"
     if evidence.previous and champion == str(evidence.previous):
         champion = f"{champion} (in {evidence.target} now)"
-    header = ("metric", f"`{evidence.version}`", "interval", escape(champion), "difference")
+    header = ["metric", f"`{evidence.version}`", "interval", escape(champion), "difference"]
     rows = [
-        (escape(name), _number(m.value), _interval(m.low, m.high), _number(m.champion), _difference(m))
+        [escape(name), _number(m.value), _interval(m.low, m.high), _number(m.champion), _difference(m)]
         for name, m in sorted(validation.metrics.items())
     ]
+    if (served := evidence.previous_metrics) is not None:
+        header += [escape(f"{evidence.previous} (in {evidence.target} now), when it was validated"), "interval"]
+        for row, name in zip(rows, sorted(validation.metrics), strict=True):
+            there = served.get(name)
+            row += [_number(there.value), _interval(there.low, there.high)] if there else ["", ""]
     first = [row for row in rows if row[2]] or rows
     others = [row for row in rows if row not in first]
     folded = f"<details><summary>Other metrics ({len(others)})</summary>\n\n{_table(header, others)}\n\n</details>"

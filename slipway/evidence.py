@@ -85,6 +85,7 @@ class ServedEvidence(_Value):
     reason: str
     checks: list[Check]
     validation: ValidationSummary
+    previous_metrics: dict[str, MetricValue] | None = None  # of `previous`, when it was validated; None as the champion
 
 
 Evidence = Annotated[ValidationEvidence | ServedEvidence, Field(discriminator="kind")]
@@ -132,8 +133,12 @@ def promotion_evidence(
     previous: ModelVersion | None,
     source_env_commit: str,
     judged_at: AwareDatetime,
+    previous_manifest: Manifest | None = None,
 ) -> ServedEvidence:
-    """The evidence of a decision on a served version, by the policy in its own manifest."""
+    """The evidence of a decision on a served version, by the policy in its own manifest.
+
+    previous_manifest: for its numbers, where validation compared with another version.
+    """
     return ServedEvidence(
         kind=kind,
         version=VersionName(name=observation.model, number=observation.number, digest=observation.digest),
@@ -148,6 +153,7 @@ def promotion_evidence(
         reason=judgement.reason,
         checks=list(judgement.checks),
         validation=_summarize(manifest),
+        previous_metrics=previous_manifest.validation.metrics if previous_manifest else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hera_workflows.promoter.observing import Observed
     from hera_workflows.promoter.scene import Promoter, Scene
     from slipway.manifest import Manifest
+    from slipway.version import ModelVersion
 
 __all__ = ["Decision", "close_stale"]
 
@@ -115,10 +117,11 @@ class Decision:
         assert self.situation.target is not None, "only a version with a target is promoted"
         return self.situation.target.environment
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self, version: ModelVersion | None = None) -> Manifest:
+        """Of what is judged, if no other version is named."""
         from triton_repo.store import find
 
-        version = self.situation.version
+        version = version or self.situation.version
         return find(self.promoter.store, version.name, version.number, version.digest)
 
     def _id(self, action: str, environment: str) -> str:
@@ -141,13 +144,19 @@ class Decision:
         self.promoter.at(f"edit {point}")
 
     def _evidence(self, kind: Literal["promotion", "rollback"], target: str) -> bytes:
+        manifest, previous = self._manifest(), self.judged.release(target, self.situation.version.name)
+        before: Manifest | None = None
+        if kind == "promotion" and previous is not None and str(previous) != manifest.validation.champion:
+            with suppress(Rejected):  # it can be approved without the numbers of what it replaces
+                before = self._manifest(previous)
         evidence = promotion_evidence(
             kind,
             self.seen.judgement,
             self.seen.observation,
-            self._manifest(),
+            manifest,
             target=target,
-            previous=self.judged.release(target, self.situation.version.name),
+            previous=previous,
+            previous_manifest=before,
             source_env_commit=self.judged.commit,
             judged_at=self.seen.observation.observed_at,
         )

@@ -118,6 +118,11 @@ def _hostile() -> ServedEvidence:
             Links("https://argo.test/workflows/p5", "https://argo.test/workflows/x7", "https://forge.test/commit/cc"),
         ),
         ("proposal_first.md", _evidence(previous=None), Links()),
+        (
+            "proposal_behind.md",
+            _evidence(previous=_named(2), previous_metrics={"accuracy": MetricValue(value=0.96, low=0.95, high=0.97)}),
+            Links(),
+        ),
         ("proposal_hostile.md", _hostile(), Links("javascript:alert(1)", "https://x/) @team [", "ftp://x")),
     ],
 )

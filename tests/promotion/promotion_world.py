@@ -22,6 +22,7 @@ from hera_workflows.promoter import Pass, Promoter, promote
 from hera_workflows.promoter.scene import Forges
 from hera_workflows.promoter.servers import Addresses
 from slipway.evidence import bump_evidence
+from slipway.manifest import MetricValue
 from slipway.operation import Operation
 from slipway.spec import ModelSpec
 from slipway.verdict import Check, Outcome, Verdict
@@ -65,15 +66,20 @@ class World:
         model: str = "toy",
         outcome: Outcome = Outcome.PASS,
         answers: float = 2.0,
+        error: float = 0.1,
         **promotion: Any,
     ) -> ModelVersion:
-        """One more version in the store, with that policy: it doubles its input, its golden answers say x `answers`."""
+        """One more version in the store, with that policy: it doubles its input, its golden answers say x `answers`.
+
+        error: the mean error that validation measured.
+        """
         operation = f"op-{model}-{self.store.next_number(model)}"
         candidate = make_candidate(self.folder / operation, answers, onnx_model(2.0))
         draft = make_draft(candidate, model, operation)
         policy = {"min_requests": 100, "soak": "0s", **promotion}
         spec = ModelSpec.model_validate({"name": model, "task": "regression", "promotion": policy})
-        validation = draft.validation.model_copy(update={"outcome": outcome, "checks": [GOOD]})
+        metrics = {"mean_error": MetricValue(value=error)}
+        validation = draft.validation.model_copy(update={"outcome": outcome, "checks": [GOOD], "metrics": metrics})
         draft = again(draft, spec=spec, validation=validation, source_commit=self.source_commit)
         return publish(self.store, draft, candidate, self.key)
 

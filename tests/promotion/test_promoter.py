@@ -15,6 +15,7 @@ from gitops.hold import freeze, release_hold
 from slipway.environments import Freeze
 from slipway.errors import Rejected, TryAgain
 from slipway.evidence import parse_evidence, recompute
+from slipway.manifest import MetricValue
 from slipway.operation import Operation
 from slipway.verdict import Outcome, Verdict
 
@@ -36,6 +37,30 @@ def test_the_request_carries_the_evidence_it_was_judged_on(world, released):
     evidence = parse_evidence(world.git("show", f"{line.commit}:envs/{world.second}/toy/evidence.json").encode())
     assert evidence.observation.requests == 500
     assert recompute(evidence).verdict is Verdict.PASS
+
+
+def test_the_evidence_has_the_numbers_of_the_version_that_is_replaced_where_validation_compared_with_another(
+    world, released
+):
+    world.promote()
+    approve(world.url, world.second, "toy", by="Ada", now=datetime.now(UTC))
+    world.release(world.publish(error=0.2))
+    world.say(says(500, number=2))
+    [line, _] = world.promote().lines
+    evidence = parse_evidence(world.git("show", f"{line.commit}:envs/{world.second}/toy/evidence.json").encode())
+    assert evidence.validation.metrics["mean_error"].value == 0.2
+    assert evidence.previous_metrics == {"mean_error": MetricValue(value=0.1)}
+
+
+def test_a_version_whose_predecessor_the_store_lost_is_promoted_without_its_numbers(world, released):
+    world.promote()
+    approve(world.url, world.second, "toy", by="Ada", now=datetime.now(UTC))
+    world.release(world.publish())
+    world.say(says(500, number=2))
+    (world.folder / "store" / "toy" / "1" / "manifest.json").unlink()
+    line = next(line for line in world.promote().lines if line.environment == world.first)
+    evidence = parse_evidence(world.git("show", f"{line.commit}:envs/{world.second}/toy/evidence.json").encode())
+    assert (line.action, evidence.previous_metrics) == ("requested", None)
 
 
 def test_a_second_pass_changes_nothing(world, released):
