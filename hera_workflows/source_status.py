@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gitops.forge import CommitStatus, Forge, StatusState
 
-__all__ = ["TRAINING", "Ending", "Failed", "begin", "context", "endings", "finish", "hear", "was_heard"]
+__all__ = ["TRAINING", "Ending", "Failed", "begin", "context", "endings", "finish", "hear", "was_heard", "was_planned"]
 
 TRAINING = "training"
 _PUSH = "slipway"  # the context of a push as a whole
@@ -47,10 +47,16 @@ def context(model: str) -> str:
 def was_heard(statuses: Mapping[str, CommitStatus]) -> bool:
     """Whether a commit's push was heard of: its statuses say what follows from it, or that it was refused.
 
-    An error of the push as a whole says neither, so that the next push has to bring what this one changed.
+    An error of the push as a whole says neither.
     """
     push = statuses.get(_PUSH)
-    return any(name.startswith(_PREFIX) for name in statuses) or (push is not None and push.state != "error")
+    return was_planned(statuses) or (push is not None and push.state != "error")
+
+
+def was_planned(statuses: Mapping[str, CommitStatus]) -> bool:
+    """Whether each model that a commit's push changed was seen to; else the next push has to bring them."""
+    push = statuses.get(_PUSH)
+    return any(name.startswith(_PREFIX) for name in statuses) or (push is not None and push.state == "success")
 
 
 def hear(forge: Forge, commit: str, changed: Sequence[str], deleted: Sequence[str], page: str) -> None:

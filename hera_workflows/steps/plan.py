@@ -2,6 +2,7 @@
 
 - A model.yaml with errors does not stop other people's models: the errors are printed, and that model's own training
   refuses them. Only when nothing else is left to do is the push refused as a whole.
+- A push is compared with the last one that was planned: what came between was lost, broke, or was refused.
 - Training runs people's code and reaches no repository, so the tree of the pushed commit is written for it here.
 """
 
@@ -26,12 +27,20 @@ from slipway.spec import ModelSpec
 if TYPE_CHECKING:
     from gitops.remote import Remote
 
-__all__ = ["lay_out", "plan", "plan_push"]
+__all__ = ["NothingElse", "lay_out", "plan", "plan_push"]
 
 # Seconds that a pod has beyond the training's own limit, to start, to fetch data and to say that the limit was
 # reached: a pod that is ended at the same moment leaves its people no word of what to change.
 _AROUND = 600
 _ZEROS = re.compile(r"0{40}(0{24})?")
+
+
+class NothingElse(Rejected):
+    """Only models with errors changed."""
+
+    def __init__(self, problems: Sequence[str], models: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.models = tuple(models)
 
 
 @click.command()
@@ -57,8 +66,13 @@ def plan(
 
     run_folder(workspace, run_name)
     with opened(source_repo, timeout=300.0) as remote:
-        base = _heard_before(forge, remote, check_commit(before))
-        changes, problems = plan_push(remote, base, check_commit(after))
+        base = _planned_before(forge, remote, check_commit(before))
+        try:
+            changes, problems = plan_push(remote, base, check_commit(after))
+        except NothingElse as refusal:
+            # Told of each of them, so that it is not brought again before somebody changes it.
+            _say(forge, after, refusal.models, None, run_name)
+            raise
         for problem in problems:
             click.echo(problem, err=True)
         models = [change.model for change in changes if change.action == "changed"]
@@ -72,35 +86,39 @@ def plan(
         output.write_bytes(Changes.dump_json(changes))
     except OSError as error:
         raise Misconfigured(f"--output {output}: {error.strerror}; give a file that can be written") from None
-    # Last: what is said here makes the push one that was heard of.
-    _say(forge, after, changes, run_name)
+    # Last: what is said here makes the push one that was planned.
+    _say(forge, after, models, [change.model for change in changes if change.action == "deleted"], run_name)
 
 
-def _heard_before(forge: ForgeFlags, remote: Remote, before: str) -> str:
-    """The commit that this push is compared with: of pushes before it whose delivery was lost nobody heard."""
-    from hera_workflows.heard import LOOK_BACK, newest_heard
+def _planned_before(forge: ForgeFlags, remote: Remote, before: str) -> str:
+    """The commit that this push is compared with; zeros when those before it were refused and none was ever planned."""
+    from hera_workflows.heard import LOOK_BACK, newest_heard, newest_planned
 
     try:
         source = forge.source()
         if source is None or _ZEROS.fullmatch(before):
             return before
         remote.fetch_commits([before], depth=LOOK_BACK)
-        return newest_heard(remote, source, before) or before
+        planned = newest_planned(remote, source, before)
+        if planned is None and newest_heard(remote, source, before) is not None:
+            return "0" * len(before)
+        return planned or before
     except SlipwayError as error:
-        click.echo(f"compared with {before[:12]}, whatever was heard of before: {error}", err=True)
+        click.echo(f"compared with {before[:12]}, whatever was planned before: {error}", err=True)
         return before
 
 
-def _say(forge: ForgeFlags, commit: str, changes: Sequence[Change], run: str) -> None:
+def _say(forge: ForgeFlags, commit: str, changed: Sequence[str], deleted: Sequence[str] | None, run: str) -> None:
+    """deleted: None when nothing more follows from the push."""
     from hera_workflows.source_status import begin, hear
 
     if _ZEROS.fullmatch(commit):
         return
-    changed, deleted = ([c.model for c in changes if c.action == action] for action in ("changed", "deleted"))
     try:
         if (source := forge.source()) is not None:
             begin(source, commit, changed, forge.page(run))
-            hear(source, commit, changed, deleted, forge.page(run))
+            if deleted is not None:
+                hear(source, commit, changed, deleted, forge.page(run))
     except SlipwayError as error:
         click.echo(f"the forge is not told that training begins: {error}", err=True)  # which is no reason not to train
 
@@ -129,7 +147,7 @@ def lay_out(remote: Remote, commit: str, models: Sequence[str], workspace: Path,
 def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], list[str]]:
     """What a push changed, and the errors in the model.yaml files of it.
 
-    Raises Rejected when a path in the push cannot be a model, or when nothing but models with errors changed.
+    Raises Rejected when a path in the push cannot be a model, NothingElse when nothing but models with errors changed.
     """
     from gitops.tree import read_blobs
     from hera_workflows.models import read_spec
@@ -146,7 +164,7 @@ def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], li
     oids = [oid for name, oid in new.models.items() if name in whys]
     remote.fetch_objects(oids)
     contents = read_blobs(remote.git, oids)
-    changes, problems, failed = [], [], 0
+    changes, problems = list[Change](), list[str]()
     for name, why in whys.items():
         if name not in new.models:
             if not re.fullmatch(MODEL, name, re.ASCII):
@@ -159,12 +177,11 @@ def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], li
             if spec.name != name:
                 raise Rejected(f"{where}: its name is {spec.name}, its folder {name}; give both the same name")
         except Rejected as error:
-            failed += 1
             problems.append(str(error))
             spec = ModelSpec(name=name, task="unknown")
         changes.append(_change(name, after, why, spec))
-    if failed and failed == len(changes):
-        raise Rejected("\n".join(problems))
+    if problems and len(problems) == len(changes):
+        raise NothingElse(problems, [change.model for change in changes])
     return changes, problems
 
 

@@ -70,9 +70,9 @@ class Source:
         self.first = running.call("GET", f"/repos/{self.name}/branches/main")["commit"]["id"]
         self.url = f"http://slipway-bot:{running.password}@{running.url.removeprefix('http://')}/{self.name}.git"
 
-    def push(self, model: str) -> str:
+    def push(self, model: str, yaml: str = YAML) -> str:
         """A commit with a new model on main."""
-        content = base64.b64encode(YAML.format(model).encode()).decode()
+        content = base64.b64encode(yaml.format(model).encode()).decode()
         where = f"/repos/{self.name}/contents/models/{model}/model.yaml"
         return str(self.running.call("POST", where, {"content": content, "branch": "main"})["commit"]["sha"])
 
@@ -88,13 +88,20 @@ class Source:
     def catch_up(self, listener: Listener) -> subprocess.CompletedProcess[str]:
         return self.step("catch_up", branch="main", events=listener.address)
 
+    def planned(self, before: str, after: str) -> subprocess.CompletedProcess[str]:
+        flags = {"before": before, "after": after, "run": "push-1", "workspace": str(self.folder)}
+        return self.step("plan", **flags, output=str(self.folder / "changes.json"))
+
     def plan(self, before: str, after: str) -> list[str]:
         """The models that the plan of a push names."""
-        output = self.folder / "changes.json"
-        flags = {"before": before, "after": after, "run": "push-1", "workspace": str(self.folder)}
-        done = self.step("plan", **flags, output=str(output))
+        done = self.planned(before, after)
         assert done.returncode == 0, done.stderr
-        return [change["model"] for change in json.loads(output.read_text())]
+        return [change["model"] for change in json.loads((self.folder / "changes.json").read_text())]
+
+
+def refusal(code: int) -> Failed:
+    """What Argo says of a plan that ended with this code."""
+    return Failed("plan(0)", f"main: Error (exit code {code}): slipway: what was wrong")
 
 
 @pytest.fixture
@@ -153,15 +160,37 @@ def test_the_next_push_brings_what_a_lost_one_changed(source: Source) -> None:
     assert source.plan(lost, source.push("line")) == ["digits", "line"]
 
 
-@pytest.mark.parametrize(("code", "brought"), [(75, ["digits", "line"]), (65, ["line"])], ids=["broken", "refused"])
-def test_the_next_push_brings_what_one_changed_whose_plan_broke_and_not_what_was_refused(
-    source: Source, code: int, brought: list[str]
+@pytest.mark.parametrize("code", [75, 65], ids=["broken", "refused"])
+def test_the_next_push_brings_what_one_changed_whose_plan_broke_or_that_was_refused_as_a_whole(
+    source: Source, code: int
 ) -> None:
     hear(source.forge, source.first, [], [], "")
     before = source.push("digits")
-    failed = Failed("plan(0)", f"main: Error (exit code {code}): slipway: what was wrong")
-    finish(source.forge, before, False, [failed], {}, "")
-    assert source.plan(before, source.push("line")) == brought
+    finish(source.forge, before, False, [refusal(code)], {}, "")
+    assert source.plan(before, source.push("line")) == ["digits", "line"]
+
+
+def test_a_push_that_was_refused_as_a_whole_is_not_delivered_again(source: Source, listener: Listener) -> None:
+    hear(source.forge, source.first, [], [], "")
+    finish(source.forge, source.push("digits"), False, [refusal(65)], {}, "")
+    assert source.catch_up(listener).stdout == "no push was missed\n"
+    assert listener.heard == []
+
+
+def test_where_the_first_push_was_refused_the_next_brings_every_model(source: Source) -> None:
+    source.push("digits")
+    before = source.push("line")
+    finish(source.forge, before, False, [refusal(65)], {}, "")
+    assert source.plan(before, source.push("pairs")) == ["digits", "line", "pairs"]
+
+
+def test_a_model_with_errors_is_named_and_not_brought_again_before_it_changes(source: Source) -> None:
+    hear(source.forge, source.first, [], [], "")
+    bad = source.push("digits", "task: no-such-task")
+    done = source.planned(source.first, bad)
+    assert done.returncode == 65
+    assert source.forge.statuses(bad).keys() == {"slipway/digits"}
+    assert source.plan(bad, source.push("line")) == ["line"]
 
 
 def test_a_push_after_one_that_was_heard_brings_only_its_own(source: Source) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitops.forge import CommitStatus, StatusState
-from hera_workflows.source_status import Ending, Failed, endings, was_heard
+from hera_workflows.source_status import Ending, Failed, endings, was_heard, was_planned
 
 REFUSED = Failed("validate(0)", "main: Error (exit code 65): slipway [digits]: digits is refused: accuracy 0.91 < 0.95")
 KILLED = Failed("train(0)", "out of memory: used more than train.memory; raise it in model.yaml")
@@ -43,9 +43,14 @@ def test_a_step_that_was_refused_in_a_later_try_is_refused_whichever_try_argo_na
     assert endings(["push"], False, [tries[last], tries[1 - last]], {})["push"].state == "failure"
 
 
-@pytest.mark.parametrize(("state", "heard"), [("success", True), ("failure", True), ("error", False)])
-def test_a_push_is_heard_of_when_its_plan_has_judged_it_not_when_that_broke(state: StatusState, heard: bool):
-    assert was_heard({"slipway": CommitStatus(state, "", "")}) is heard
+@pytest.mark.parametrize(
+    ("state", "heard", "planned"), [("success", True, True), ("failure", True, False), ("error", False, False)]
+)
+def test_a_push_is_heard_of_when_its_plan_has_judged_it_and_planned_when_that_was_no_refusal(
+    state: StatusState, heard: bool, planned: bool
+):
+    statuses = {"slipway": CommitStatus(state, "", "")}
+    assert (was_heard(statuses), was_planned(statuses)) == (heard, planned)
 
 
 def test_a_push_is_heard_of_when_a_model_was_named_whatever_became_of_the_rest():
