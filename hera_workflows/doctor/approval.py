@@ -118,10 +118,19 @@ def judge_protection(subject: str, pusher: str | None, found: Protection | None)
             "is not protected: whoever may write can release to production",
             f"protect it: pushes by {who} alone, merges by whoever may approve",
         )
+    merge = _who_may("merge", found.mergers)
     if found.approvals < 1:
         return note(
             subject,
-            "is protected and asks for no approval; whoever may merge is the approval",
+            f"is protected and asks for no approval; {merge}, and that is the approval",
             "ask for one approval, if two people should agree",
         )
-    return ok(subject, f"is protected; approvals needed: {found.approvals}")
+    return ok(subject, f"is protected; approvals needed: {found.approvals}; {merge}")
+
+
+def _who_may(verb: str, found: Allowed | None) -> str:
+    if found is None:
+        return f"whoever the forge lets may {verb}"
+    if found.everybody:
+        return f"whoever may write may {verb}"
+    return f"{', '.join((*found.logins, *found.others)) or 'nobody'} may {verb}"

@@ -147,6 +147,20 @@ def test_a_branch_that_anybody_may_write_is_found():
     assert approval.judge_protection("main", "bot", protection(approvals=0)).state is State.NOTE
 
 
+@pytest.mark.parametrize(
+    ("mergers", "said"),
+    [
+        (Allowed(logins=("ada",), others=("ml",)), "ada, ml may merge"),
+        (Allowed(), "nobody may merge"),
+        (Allowed(everybody=True), "whoever may write may merge"),
+        (None, "whoever the forge lets may merge"),
+    ],
+)
+def test_who_may_approve_is_said(mergers: Allowed | None, said: str):
+    found = Protection(approvals=1, pushers=None, mergers=mergers)
+    assert approval.judge_protection("main", "bot", found).message == f"is protected; approvals needed: 1; {said}"
+
+
 def test_a_branch_that_keeps_slipway_itself_out_is_found():
     for pushers in (Allowed(), Allowed(logins=("ada",))):
         found = approval.judge_pushers("main", "bot", pushers)
