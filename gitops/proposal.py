@@ -31,6 +31,7 @@ class Links:
     """Where to read on; "" for what has no page."""
 
     training: str = ""  # the workflow that trained and validated, in the Argo UI: the report is an artifact of it
+    report: str = ""  # that artifact itself
     judging: str = ""  # the workflow that judged, there too
     source: str = ""  # the source commit, on the forge
 
@@ -147,7 +148,8 @@ def _decision(evidence: ServedEvidence) -> str:
 def _more(evidence: ServedEvidence, operation: Operation, links: Links) -> str:
     version, target = evidence.version, evidence.target
     stored = f"`{evidence.validation.report}` in the model store" if _is_path(evidence.validation.report) else ""
-    artifact = f"an artifact of validate in {_link('the workflow that trained it', links.training)}"
+    page = _link("as validate left it", links.report) if links.report else "an artifact of validate"
+    artifact = f"{page} in {_link('the workflow that trained it', links.training)}"
     report = ", and ".join(part for part in (artifact if links.training else "", stored) if part)
     commit = operation.source_commit
     run = operation.run or "a run without a name"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -37,6 +38,12 @@ class ForgeFlags:
     def page(self, run: str) -> str:
         """A workflow's page in the Argo UI; "" without one."""
         return f"{self.argo_url.rstrip('/')}/{run}" if self.argo_url else ""
+
+    def report(self, run: str, node: str) -> str:
+        """The report that a node of a workflow left, as argo-server serves it; "" without one."""
+        server, _, namespace = self.argo_url.rstrip("/").rpartition("/workflows/")
+        words = quote(f"{namespace}/workflows/{run}/{node}")
+        return f"{server}/artifact-files/{words}/outputs/report" if server else ""
 
     def commit(self, commit: str) -> str:
         """The page of a commit of the repository that is pushed to."""

@@ -54,6 +54,7 @@ class ValidationSummary(_Value):
     metrics: dict[str, MetricValue]
     champion: str | None
     report: str  # path of report.html inside the model store
+    node: str | None = None  # of the workflow that validated; the report is an artifact of it
 
 
 class ValidationEvidence(_Value):
@@ -105,6 +106,7 @@ def _summarize(manifest: Manifest) -> ValidationSummary:
         metrics=validation.metrics,
         champion=validation.champion,
         report=f"{manifest.name}/{manifest.number}/report.html",
+        node=validation.node,
     )
 
 

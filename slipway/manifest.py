@@ -79,6 +79,7 @@ class Validation(_Value):
     p95_ms: float | None = None  # measured on the cold-started server
     throughput: float | None = None  # inferences a second
     samples_to_settle: int | None = None  # for INCONCLUSIVE
+    node: str | None = None  # of the workflow, in Argo's words, that validated; the report is an artifact of it
     # Files that the cold-started server really served; publish refuses anything else.
     files: dict[str, FileEntry]
 

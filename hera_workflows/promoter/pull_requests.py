@@ -80,7 +80,7 @@ def present(promoter: Promoter, scene: Scene, request: Request, seen: Observed) 
     if found is not None and found.state != "open" and found.head == request.head:
         raise TryAgain(f"{found.url} was {found.state} a moment ago; run again")
     evidence = _evidence(promoter.env_repo, request)
-    links = _links(promoter.forge, scene, request.operation, promoter.run)
+    links = _links(promoter.forge, scene, request.operation, promoter.run, evidence.validation.node)
     text = proposal(evidence, request.operation, links)
     pull = forge.open_request(request.branch, "main", text.title, text.body)
     promoter.at("asked")
@@ -107,12 +107,13 @@ def present(promoter: Promoter, scene: Scene, request: Request, seen: Observed) 
     return pull
 
 
-def _links(forges: Forges, scene: Scene, operation: Operation, run: str) -> Links:
-    """The pages of who trained the version and who judged it, and of its source."""
+def _links(forges: Forges, scene: Scene, operation: Operation, run: str, node: str | None) -> Links:
+    """The pages of who trained the version and who judged it, of its report, and of its source."""
     bumps = [event.operation for event in scene.past.events if event.operation and event.operation.action == "bump"]
     trained = next((bump.run for bump in reversed(bumps) if bump.version == operation.version and bump.run), None)
     return Links(
         training=forges.page(trained) if trained else "",
+        report=forges.report(trained, node) if trained and node else "",
         judging=forges.page(operation.run or run),
         source=forges.commit(operation.source_commit) if operation.source_commit else "",
     )

@@ -36,6 +36,7 @@ class Forges:
     source: Forge  # the repository that is pushed to
     page: Callable[[str], str]  # of a workflow in the Argo UI, by its name; "" for none
     commit: Callable[[str], str] = lambda commit: ""  # the page of a commit of the repository that is pushed to
+    report: Callable[[str, str], str] = lambda run, node: ""  # the report that a node of a workflow left
 
 
 @dataclass(frozen=True, slots=True)

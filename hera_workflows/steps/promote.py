@@ -60,7 +60,7 @@ def promote(
         servers = Cluster(argocd_namespace)
     store = open_store(store_url)
     environments, source = forge.environments(), forge.source()
-    forges = Forges(environments, source, forge.page, forge.commit) if environments and source else None
+    forges = Forges(environments, source, forge.page, forge.commit, forge.report) if environments and source else None
     with PrometheusMetrics(prometheus) as metrics:
         done = run_pass(Promoter(env_repo, store, metrics, servers, run_name, model, forges))
     for line in texts(done):

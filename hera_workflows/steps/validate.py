@@ -29,6 +29,7 @@ __all__ = ["refuse_overtaken", "validate", "validate_model"]
 @click.option("--source-repo", help="The repository that was pushed to, for whether a newer push was faster.")
 @click.option("--branch", default="main", show_default=True, help="Its branch whose pushes count.")
 @click.option("--backend", type=click.Choice(["python", "onnxruntime"]), default="python", show_default=True)
+@click.option("--node", envvar="ARGO_NODE_ID", help="Argo's node of this step, whose artifact the report is.")
 def validate(
     model: str,
     run_name: str,
@@ -38,6 +39,7 @@ def validate(
     source_repo: str | None,
     branch: str,
     backend: Literal["python", "onnxruntime"],
+    node: str | None,
 ) -> None:
     """Judge a trained model; exit 65 when it is refused, after the report is written."""
     folder = work_folder(workspace, run_name, check_model(model))
@@ -45,7 +47,7 @@ def validate(
     check_spec(trained, source_folder(folder))
     if source_repo is not None:
         refuse_overtaken(model, trained.source_commit, store_url, env_repo, source_repo, branch)
-    validation = validate_model(model, folder, store_url, env_repo, backend)
+    validation = validate_model(model, folder, store_url, env_repo, backend, node)
     for check in validation.checks:
         click.echo(f"{check.verdict.value:<17} {check.name}: {check.reason}")
     click.echo(f"{validation.outcome.value}; report: {folder / 'candidate' / 'report.html'}")
@@ -82,15 +84,24 @@ def refuse_overtaken(
 
 
 def validate_model(
-    model: str, folder: Path, store_url: str, env_repo: str, backend: Literal["python", "onnxruntime"]
+    model: str,
+    folder: Path,
+    store_url: str,
+    env_repo: str,
+    backend: Literal["python", "onnxruntime"],
+    node: str | None = None,
 ) -> Validation:
     """Judge `folder`/train into `folder`/candidate, its `report_file` and its `validation_file`; what is there is kept.
 
     Raises Rejected when there is nothing to judge, TryAgain when the store, the repository or Triton are away.
     """
+    from hera_workflows.learning.validation import judge, write_json
+
     done = validation_file(folder)
     if done.exists():
-        return Validation.model_validate_json(done.read_bytes())
+        kept = Validation.model_validate_json(done.read_bytes()).model_copy(update={"node": node})
+        write_json(kept, done)  # the artifact is this try's
+        return kept
     from hera_workflows.learning import dataset
     from hera_workflows.learning.champion import find_champion
     from hera_workflows.learning.inference import open_session, predict
@@ -98,7 +109,6 @@ def validate_model(
     from hera_workflows.learning.serving_gate import serve_candidate
     from hera_workflows.learning.tasks import load_task
     from hera_workflows.learning.text import model_inputs
-    from hera_workflows.learning.validation import judge, write_json
     from triton_repo.store import open_store
 
     train = folder / "train"
@@ -123,8 +133,9 @@ def validate_model(
     staging.rename(candidate)
     done.parent.mkdir(exist_ok=True)
     report_file(folder).write_text(page)
-    write_json(judged.validation, done)
-    return judged.validation
+    validation = judged.validation.model_copy(update={"node": node})
+    write_json(validation, done)
+    return validation
 
 
 def _remove(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,14 @@ def test_who_may_only_look_sees_the_report_as_it_was_published(
     assert person.get(page)[1] == published.read_text()
     wanted = picture(published.as_uri(), tmp_path / "published.png")
     assert pixels(person.look(page, tmp_path / "shown.png")) == pixels(wanted)
+
+
+def test_the_request_leads_to_that_report(
+    journey: Journey, person: Person, proposed: dict[str, Any], number: int
+) -> None:
+    [page] = re.findall(rf"\({re.escape(person.server)}(/artifact-files/[^)]+)\)", proposed["body"])
+    published = journey.place.folder / f"s3/models/digits/{number}/report.html"
+    assert person.get(page)[1] == published.read_text()
 
 
 def test_the_release_in_staging_is_what_the_bucket_holds(journey: Journey, number: int) -> None:

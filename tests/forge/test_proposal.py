@@ -115,7 +115,12 @@ def _hostile() -> ServedEvidence:
         (
             "proposal.md",
             _evidence(),
-            Links("https://argo.test/workflows/p5", "https://argo.test/workflows/x7", "https://forge.test/commit/cc"),
+            Links(
+                "https://argo.test/workflows/p5",
+                "https://argo.test/artifact-files/p5",
+                "https://argo.test/workflows/x7",
+                "https://forge.test/commit/cc",
+            ),
         ),
         ("proposal_first.md", _evidence(previous=None), Links()),
         (
@@ -123,7 +128,11 @@ def _hostile() -> ServedEvidence:
             _evidence(previous=_named(2), previous_metrics={"accuracy": MetricValue(value=0.96, low=0.95, high=0.97)}),
             Links(),
         ),
-        ("proposal_hostile.md", _hostile(), Links("javascript:alert(1)", "https://x/) @team [", "ftp://x")),
+        (
+            "proposal_hostile.md",
+            _hostile(),
+            Links("javascript:alert(1)", "data:text/html,x", "https://x/) @team [", "ftp://x"),
+        ),
     ],
 )
 def test_the_text_of_a_pull_request(name: str, evidence: ServedEvidence, links: Links):

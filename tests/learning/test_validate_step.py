@@ -241,6 +241,13 @@ def test_a_champion_whose_files_were_damaged_leaves_the_verdict_open(world: Worl
     assert "is not the file that was published" in reasons(validation)["champion"]
 
 
+def test_the_verdict_names_the_node_of_the_try_that_ended_well(world: World):
+    work = world.work()
+    for node in ("push-1-101", "push-1-202"):
+        validate_model("clouds", work, str(world.store), str(world.env), "python", node)
+        assert Validation.model_validate_json(validation_file(work).read_bytes()).node == node
+
+
 def test_an_environment_repository_that_is_not_there_is_a_setting_to_change(world: World):
     work = world.work()
     with pytest.raises(Misconfigured, match="is not a git repository"):
