@@ -95,8 +95,8 @@ def _in_short(evidence: ServedEvidence) -> str:
 def _metrics_table(validation: ValidationSummary, evidence: ServedEvidence) -> str:
     """Those whose interval is known, which are those of the whole split; behind a fold all others, one a class.
 
-    Where the champion is not what the target serves, that is in two more columns: as it was published, perhaps on other
-    samples, so without a difference.
+    Two more columns have what the target serves, where that is not the champion: its numbers are those of its own
+    validation, perhaps on other samples, so without a difference.
     """
     champion = validation.champion or "champion"
     if evidence.previous and champion == str(evidence.previous):
@@ -107,7 +107,7 @@ def _metrics_table(validation: ValidationSummary, evidence: ServedEvidence) -> s
         for name, m in sorted(validation.metrics.items())
     ]
     if (served := evidence.previous_metrics) is not None:
-        header += [escape(f"{evidence.previous} (in {evidence.target} now), when it was validated"), "interval"]
+        header += [escape(f"{evidence.previous} (in {evidence.target} now), on its own test split"), "interval"]
         for row, name in zip(rows, sorted(validation.metrics), strict=True):
             there = served.get(name)
             row += [_number(there.value), _interval(there.low, there.high)] if there else ["", ""]

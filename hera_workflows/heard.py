@@ -1,21 +1,20 @@
 """Which pushes has slipway heard of, and which has it planned? The statuses of each pushed commit say it.
 
-plan leaves them, else the run's end. A push that was refused as a whole was heard of and is not delivered again; the
-next one brings the models that it changed.
+plan leaves them, else the run's end. A push that broke or was refused as a whole was not planned: the next one brings
+the models that it changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from hera_workflows.source_status import was_heard, was_planned
+from hera_workflows.source_status import was_heard, was_planned, was_tried
 
 if TYPE_CHECKING:
-    from gitops.forge import CommitStatus, Forge
+    from gitops.forge import Forge
     from gitops.remote import Remote
 
-__all__ = ["LOOK_BACK", "newest_heard", "newest_planned"]
+__all__ = ["LOOK_BACK", "newest_heard", "planned_before"]
 
 LOOK_BACK = 50  # commits; each is a question to the forge
 
@@ -25,16 +24,23 @@ def newest_heard(remote: Remote, source: Forge, commit: str) -> str | None:
 
     The commits can be read. Raises what the forge raises.
     """
-    return _newest(remote, source, commit, was_heard)
+    return next((each for each in _commits(remote, commit) if was_heard(source.statuses(each))), None)
 
 
-def newest_planned(remote: Remote, source: Forge, commit: str) -> str | None:
-    """As newest_heard, without the pushes that were refused as a whole."""
-    return _newest(remote, source, commit, was_planned)
+def planned_before(remote: Remote, source: Forge, before: str) -> str | None:
+    """What a push that followed `before` is compared with: the newest commit up to `before` that was planned.
+
+    Zeros where the very first pushes broke or were refused, and every model is new. None where nobody can say: slipway
+    never heard of a push there, or more than the last 50 commits were not planned.
+    """
+    commits, tried = _commits(remote, before), False
+    for commit in commits:
+        statuses = source.statuses(commit)
+        if was_planned(statuses):
+            return commit
+        tried = tried or was_tried(statuses)
+    return "0" * len(before) if tried and len(commits) < LOOK_BACK else None
 
 
-def _newest(
-    remote: Remote, source: Forge, commit: str, counts: Callable[[Mapping[str, CommitStatus]], bool]
-) -> str | None:
-    commits = remote.git.run("rev-list", f"--max-count={LOOK_BACK}", commit, "--").decode().split()
-    return next((each for each in commits if counts(source.statuses(each))), None)
+def _commits(remote: Remote, newest: str) -> list[str]:
+    return remote.git.run("rev-list", f"--max-count={LOOK_BACK}", newest, "--").decode().split()

@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gitops.forge import CommitStatus, Forge, StatusState
 
-__all__ = ["TRAINING", "Ending", "Failed", "begin", "context", "endings", "finish", "hear", "was_heard", "was_planned"]
+__all__ = [
+    "TRAINING",
+    "Ending",
+    "Failed",
+    "begin",
+    "context",
+    "endings",
+    "finish",
+    "hear",
+    "refuse",
+    "was_heard",
+    "was_planned",
+    "was_tried",
+]
 
 TRAINING = "training"
 _PUSH = "slipway"  # the context of a push as a whole
@@ -59,6 +72,11 @@ def was_planned(statuses: Mapping[str, CommitStatus]) -> bool:
     return any(name.startswith(_PREFIX) for name in statuses) or (push is not None and push.state == "success")
 
 
+def was_tried(statuses: Mapping[str, CommitStatus]) -> bool:
+    """Whether slipway says anything of a commit."""
+    return _PUSH in statuses or was_planned(statuses)
+
+
 def hear(forge: Forge, commit: str, changed: Sequence[str], deleted: Sequence[str], page: str) -> None:
     """Say what follows from a push, even if it is nothing; raises what the forge raises."""
     parts = [f"{verb} {', '.join(names)}" for verb, names in (("trains", changed), ("retires", deleted)) if names]
@@ -69,6 +87,13 @@ def begin(forge: Forge, commit: str, models: Iterable[str], page: str) -> None:
     """Say that these models are trained now; raises what the forge raises."""
     for model in models:
         forge.status(commit, context(model), "pending", TRAINING, page)
+
+
+def refuse(forge: Forge, commit: str, problems: Mapping[str, str], page: str) -> None:
+    """Say what is wrong with each model of a push that trains nothing; raises what the forge raises."""
+    for model, problem in problems.items():
+        forge.status(commit, context(model), "failure", problem, page)
+    forge.status(commit, _PUSH, "failure", f"trains nothing: errors in {', '.join(problems)}", page)
 
 
 def finish(
@@ -89,7 +114,7 @@ def finish(
         told = [replace(each, message=_MODEL.sub(r"\1: \2", each.message)) for each in failed]
         only = endings(["push"], succeeded, told, {})["push"]
         forge.status(commit, _PUSH, only.state, only.text, page)
-    elif succeeded and not was_heard(statuses):
+    elif succeeded and not was_planned(statuses):
         # The forge did not answer when plan wanted to say it; left unsaid, the push would be delivered once more.
         forge.status(commit, _PUSH, "success", "heard of; its workflow succeeded", page)
     for model, ending in endings(training, succeeded, failed, released).items():

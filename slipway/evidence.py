@@ -54,7 +54,7 @@ class ValidationSummary(_Value):
     metrics: dict[str, MetricValue]
     champion: str | None
     report: str  # path of report.html inside the model store
-    node: str | None = None  # of the workflow that validated; the report is an artifact of it
+    node: str | None = Field(default=None, exclude_if=lambda node: node is None)  # see Validation.node
 
 
 class ValidationEvidence(_Value):
@@ -86,7 +86,8 @@ class ServedEvidence(_Value):
     reason: str
     checks: list[Check]
     validation: ValidationSummary
-    previous_metrics: dict[str, MetricValue] | None = None  # of `previous`, when it was validated; None as the champion
+    # Of `previous`, when it was validated; None where validation itself compared with it, and where it is not known.
+    previous_metrics: dict[str, MetricValue] | None = Field(default=None, exclude_if=lambda metrics: metrics is None)
 
 
 Evidence = Annotated[ValidationEvidence | ServedEvidence, Field(discriminator="kind")]

@@ -79,7 +79,8 @@ class Validation(_Value):
     p95_ms: float | None = None  # measured on the cold-started server
     throughput: float | None = None  # inferences a second
     samples_to_settle: int | None = None  # for INCONCLUSIVE
-    node: str | None = None  # of the workflow, in Argo's words, that validated; the report is an artifact of it
+    # Argo's node that validated, whose artifact the report is; left out where there is none, as older versions have it.
+    node: str | None = Field(default=None, exclude_if=lambda node: node is None)
     # Files that the cold-started server really served; publish refuses anything else.
     files: dict[str, FileEntry]
 

@@ -1,64 +1,41 @@
-"""Does the forge know slipway's users, and does it ask a person before anything is merged into production?"""
+"""Does the forge know slipway's user, and does it ask a person before anything is merged into production?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-from gitops.forge import Allowed, Forge, Protection
+from gitops.forge import Allowed, Protection
 from hera_workflows.doctor.finding import Finding, missing, note, ok
 from hera_workflows.doctor.installation import Installation
 from slipway.errors import SlipwayError
 
-__all__ = ["check", "judge_protection", "judge_pushers", "judge_source", "login"]
+__all__ = ["check", "judge_protection", "judge_pushers", "login"]
 
 _WRITER = "the user of the credential that writes"
 
 
 def check(installation: Installation) -> Iterator[Finding]:
-    """A finding for each token, and one or two for the branch protection of the environment repository."""
+    """A finding for the token, and one or two for the branch protection of the environment repository."""
+    from gitops.forge.open import open_forge
+
     values = installation.values
+    secret = installation.secret(values.namespace, values.secrets.forge) or {}
+    token = secret.get("token", b"").decode(errors="replace")
     subject = f"{values.forge.kind} at {values.forge.url}"
-    user: str | None = None
     try:
-        forge = _speaker(installation, values.secrets.forge, values.forge.env_project)
+        forge = open_forge(values.forge.kind, values.forge.url, values.forge.env_project, token)
         user, protection = forge.user(), forge.protection("main")
-        yield ok(subject, f"knows the token as {user}")
     except SlipwayError as error:
         yield missing(subject, str(error), f"correct `forge` in the values, or the token in {values.secrets.forge}")
-    beside = f"{subject} for {values.forge.source_project}"
-    try:
-        forge = _speaker(installation, values.secrets.forge_source, values.forge.source_project)
-        yield judge_source(beside, forge.user(), user)
-    except SlipwayError as error:
-        yield missing(beside, str(error), f"correct the token in {values.secrets.forge_source}")
-    if user is None:
         return
+    yield ok(subject, f"knows the token as {user}")
     written = (installation.secret(values.namespace, values.secrets.git_write) or {}).get("credentials", b"")
     pusher = login(written.decode(errors="replace"), values.env_repo)
     subject = f"main of {values.forge.env_project}"
     if protection and (finding := judge_pushers(subject, pusher, protection.pushers)):
         yield finding
     yield judge_protection(subject, pusher, protection)
-
-
-def _speaker(installation: Installation, secret: str, project: str) -> Forge:
-    from gitops.forge.open import open_forge
-
-    values = installation.values
-    token = (installation.secret(values.namespace, secret) or {}).get("token", b"").decode(errors="replace")
-    return open_forge(values.forge.kind, values.forge.url, project, token)
-
-
-def judge_source(subject: str, user: str, releaser: str | None) -> Finding:
-    """user: whose token speaks of the source alone; releaser: who opens and merges requests, None when unknown."""
-    if user == releaser:
-        return note(
-            subject,
-            f"knows the token as {user}, who may merge releases, too",
-            "see that this token may write the source's project alone, or bring one of another account",
-        )
-    return ok(subject, f"knows the token as {user}")
 
 
 def login(credentials: str, url: str) -> str | None:
@@ -118,19 +95,19 @@ def judge_protection(subject: str, pusher: str | None, found: Protection | None)
             "is not protected: whoever may write can release to production",
             f"protect it: pushes by {who} alone, merges by whoever may approve",
         )
-    merge = _who_may("merge", found.mergers)
+    merging = _who_may_merge(found.mergers)
     if found.approvals < 1:
         return note(
             subject,
-            f"is protected and asks for no approval; {merge}, and that is the approval",
+            f"is protected and asks for no approval, so merging is the approval; {merging}",
             "ask for one approval, if two people should agree",
         )
-    return ok(subject, f"is protected; approvals needed: {found.approvals}; {merge}")
+    return ok(subject, f"is protected; approvals needed: {found.approvals}; {merging}")
 
 
-def _who_may(verb: str, found: Allowed | None) -> str:
+def _who_may_merge(found: Allowed | None) -> str:
     if found is None:
-        return f"whoever the forge lets may {verb}"
+        return "it does not show the token who may merge"
     if found.everybody:
-        return f"whoever may write may {verb}"
-    return f"{', '.join((*found.logins, *found.others)) or 'nobody'} may {verb}"
+        return "whoever may write may merge"
+    return f"{', '.join((*found.logins, *found.others)) or 'nobody'} may merge"

@@ -18,6 +18,7 @@ from hera_workflows.doctor import (
     repositories,
     rights,
     secrets,
+    source_token,
 )
 from hera_workflows.doctor.finding import Finding, unknown
 from hera_workflows.doctor.installation import Installation
@@ -40,6 +41,7 @@ AREAS: dict[str, Callable[[Installation], Iterator[Finding]]] = {
     "autoscaling": autoscaling.check,
     "metrics": metrics.check,
     "approval": approval.check,
+    "source token": source_token.check,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from gitops.git import Git, check_url
@@ -11,7 +11,7 @@ from hera_workflows.doctor.finding import Finding, missing, note, ok
 from hera_workflows.doctor.installation import Installation
 from slipway.errors import SlipwayError
 
-__all__ = ["check", "judge_environments", "judge_heads", "judge_write"]
+__all__ = ["check", "heads", "judge_environments", "judge_heads", "judge_write"]
 
 _PROBE = "refs/heads/slipway-doctor"
 _IDENTITY = ("-c", "user.name=slipway", "-c", "user.email=slipway@localhost")
@@ -22,10 +22,10 @@ def check(installation: Installation) -> Iterator[Finding]:
     """Both repositories read, the environments that one of them names, and the env repo written."""
     values = installation.values
     with installation.git_credentials(values.secrets.git_read):
-        yield judge_heads(values.source_repo, values.source_branch, *_heads(values.source_repo))
-        heads, reason = _heads(values.env_repo)
-        yield judge_heads(values.env_repo, "main", heads, reason)
-    if heads is None:
+        yield judge_heads(values.source_repo, values.source_branch, *heads(values.source_repo))
+        found, reason = heads(values.env_repo)
+        yield judge_heads(values.env_repo, "main", found, reason)
+    if found is None:
         return  # where reading fails, that writing does says nothing
     try:
         known = installation.snapshot.environments.environments
@@ -40,14 +40,14 @@ def check(installation: Installation) -> Iterator[Finding]:
             yield judge_write(f"{values.env_repo} {how} {secret}", wanted, *_pushed(values.env_repo))
 
 
-def judge_heads(url: str, branch: str, heads: frozenset[str] | None, reason: str) -> Finding:
-    """heads: the names of its branches; None when it did not answer, and why."""
+def judge_heads(url: str, branch: str, found: Collection[str] | None, reason: str) -> Finding:
+    """found: the names of its branches; None when it did not answer, and why."""
     subject = f"{url} read"
-    if heads is None:
+    if found is None:
         return missing(
             subject, reason, "correct the URL or the Secret of its credentials; can it be reached from here?"
         )
-    if branch not in heads:
+    if branch not in found:
         return missing(subject, f"has no branch {branch}", "push one, or correct the values")
     return ok(subject, f"has branch {branch}")
 
@@ -75,12 +75,13 @@ def judge_write(subject: str, wanted: bool, pushed: bool, reason: str) -> Findin
     return ok(subject, "is let in" if wanted else "is refused, as it should be")
 
 
-def _heads(url: str) -> tuple[frozenset[str] | None, str]:
+def heads(url: str) -> tuple[dict[str, str] | None, str]:
+    """A repository's branches and their commits; None when it did not answer, and why."""
     result = Git(Path("/nonexistent"), _SECONDS).ask("ls-remote", "--heads", "--", check_url(url))
     if result.status != 0:
         return None, result.reason
-    names = (line.partition("\t")[2] for line in result.out.decode(errors="replace").splitlines())
-    return frozenset(name.removeprefix("refs/heads/") for name in names), ""
+    lines = (line.partition("\t") for line in result.out.decode(errors="replace").splitlines())
+    return {name.removeprefix("refs/heads/"): commit for commit, _, name in lines}, ""
 
 
 def _pushed(url: str) -> tuple[bool, str]:

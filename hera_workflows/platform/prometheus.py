@@ -94,10 +94,10 @@ def wait_for_prometheus(platform: Platform, *, timeout: float = 30) -> None:
 
     log = platform.home / "prometheus" / "prometheus.log"
     deadline = time.monotonic() + timeout
-    while not answers(platform.prometheus_port):
-        if not belonging(platform.home, ROLE) or time.monotonic() > deadline:
+    while not (answers(platform.prometheus_port) and belonging(platform.home, ROLE)):
+        if (ended := not belonging(platform.home, ROLE)) or time.monotonic() > deadline:
             last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            why = PortTaken if "address already in use" in last[0] else TryAgain
+            why = PortTaken if ended and "address already in use" in last[0] else TryAgain
             raise why(f"Prometheus did not get ready on port {platform.prometheus_port}: {last[0]} (see {log})")
         time.sleep(0.05)
 

@@ -91,20 +91,21 @@ def _start(home: Path, names: list[str], say: Callable[[str], None], at: Callabl
     """Start what does not run, and wait for it; elsewhere when somebody takes a port after it was chosen."""
     from triton_repo.ports import PortTaken
 
+    started, prometheus_started = set[str](), False
     for left in (2, 1, 0):
         servers, prometheus_port = choose_ports(names, read_platform(home), home)
         platform = Platform(home=home, prometheus_port=prometheus_port, servers=tuple(servers))
         try:
-            prometheus_started = ensure_prometheus(platform)
+            prometheus_started |= ensure_prometheus(platform)
             at("prometheus started")
-            started = ensure_servers(platform, servers)
+            started |= ensure_servers(platform, servers)
             at("servers live")
             wait_for_prometheus(platform)
             break
-        except PortTaken as error:
+        except PortTaken:
             if not left:
                 raise
-            say(f"{error}; trying others")
+            say("somebody took a port meanwhile; trying others")
     for server in servers:
         how = "started" if server.environment in started else "already running"
         say(f"{server.environment}: Triton {how} (http {server.http_port}, grpc {server.grpc_port})")

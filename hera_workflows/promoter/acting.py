@@ -146,7 +146,8 @@ class Decision:
     def _evidence(self, kind: Literal["promotion", "rollback"], target: str) -> bytes:
         manifest, previous = self._manifest(), self.judged.release(target, self.situation.version.name)
         before: Manifest | None = None
-        if kind == "promotion" and previous is not None and str(previous) != manifest.validation.champion:
+        compared = any(metric.champion is not None for metric in manifest.validation.metrics.values())
+        if kind == "promotion" and previous and not (compared and str(previous) == manifest.validation.champion):
             with suppress(Rejected):  # it can be approved without the numbers of what it replaces
                 before = self._manifest(previous)
         evidence = promotion_evidence(

@@ -1,15 +1,15 @@
 """Which list does the workflow of a push fan out from, and which tree are its models trained from?
 
 - A model.yaml with errors does not stop other people's models: the errors are printed, and that model's own training
-  refuses them. Only when nothing else is left to do is the push refused as a whole.
-- A push is compared with the last one that was planned: what came between was lost, broke, or was refused.
+  refuses them. Where nothing else changed, plan does, with all of them.
+- A push is compared with the last one that was planned: what came between was lost, broke, or was refused as a whole.
 - Training runs people's code and reaches no repository, so the tree of the pushed commit is written for it here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,11 +36,11 @@ _ZEROS = re.compile(r"0{40}(0{24})?")
 
 
 class NothingElse(Rejected):
-    """Only models with errors changed."""
+    """Only models with errors changed; `problems` has what is wrong with each."""
 
-    def __init__(self, problems: Sequence[str], models: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.models = tuple(models)
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("\n".join(problems.values()))
+        self.problems = problems
 
 
 @click.command()
@@ -70,10 +70,9 @@ def plan(
         try:
             changes, problems = plan_push(remote, base, check_commit(after))
         except NothingElse as refusal:
-            # Told of each of them, so that it is not brought again before somebody changes it.
-            _say(forge, after, refusal.models, None, run_name)
+            _say(forge, after, run_name, problems=refusal.problems)
             raise
-        for problem in problems:
+        for problem in problems.values():
             click.echo(problem, err=True)
         models = [change.model for change in changes if change.action == "changed"]
         if models:
@@ -87,40 +86,46 @@ def plan(
     except OSError as error:
         raise Misconfigured(f"--output {output}: {error.strerror}; give a file that can be written") from None
     # Last: what is said here makes the push one that was planned.
-    _say(forge, after, models, [change.model for change in changes if change.action == "deleted"], run_name)
+    _say(forge, after, run_name, models, [change.model for change in changes if change.action == "deleted"])
 
 
 def _planned_before(forge: ForgeFlags, remote: Remote, before: str) -> str:
-    """The commit that this push is compared with; zeros when those before it were refused and none was ever planned."""
-    from hera_workflows.heard import LOOK_BACK, newest_heard, newest_planned
+    """The commit that this push is compared with; zeros when every model is new."""
+    from hera_workflows.heard import LOOK_BACK, planned_before
 
     try:
         source = forge.source()
         if source is None or _ZEROS.fullmatch(before):
             return before
         remote.fetch_commits([before], depth=LOOK_BACK)
-        planned = newest_planned(remote, source, before)
-        if planned is None and newest_heard(remote, source, before) is not None:
-            return "0" * len(before)
-        return planned or before
+        return planned_before(remote, source, before) or before
     except SlipwayError as error:
         click.echo(f"compared with {before[:12]}, whatever was planned before: {error}", err=True)
         return before
 
 
-def _say(forge: ForgeFlags, commit: str, changed: Sequence[str], deleted: Sequence[str] | None, run: str) -> None:
-    """deleted: None when nothing more follows from the push."""
-    from hera_workflows.source_status import begin, hear
+def _say(
+    forge: ForgeFlags,
+    commit: str,
+    run: str,
+    changed: Sequence[str] = (),
+    deleted: Sequence[str] = (),
+    problems: Mapping[str, str] | None = None,
+) -> None:
+    """problems: why each model is refused that the push changed, when nothing follows from it."""
+    from hera_workflows.source_status import begin, hear, refuse
 
     if _ZEROS.fullmatch(commit):
         return
     try:
         if (source := forge.source()) is not None:
-            begin(source, commit, changed, forge.page(run))
-            if deleted is not None:
+            if problems:
+                refuse(source, commit, problems, forge.page(run))
+            else:
+                begin(source, commit, changed, forge.page(run))
                 hear(source, commit, changed, deleted, forge.page(run))
     except SlipwayError as error:
-        click.echo(f"the forge is not told that training begins: {error}", err=True)  # which is no reason not to train
+        click.echo(f"the forge is not told what follows: {error}", err=True)  # which is no reason not to train
 
 
 def lay_out(remote: Remote, commit: str, models: Sequence[str], workspace: Path, run: str) -> None:
@@ -144,8 +149,8 @@ def lay_out(remote: Remote, commit: str, models: Sequence[str], workspace: Path,
         (workspace / "datasets" / model).mkdir(parents=True, exist_ok=True)
 
 
-def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], list[str]]:
-    """What a push changed, and the errors in the model.yaml files of it.
+def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], dict[str, str]]:
+    """What a push changed, and the errors in the model.yaml files of it by model.
 
     Raises Rejected when a path in the push cannot be a model, NothingElse when nothing but models with errors changed.
     """
@@ -153,7 +158,7 @@ def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], li
     from hera_workflows.models import read_spec
 
     if _ZEROS.fullmatch(after):
-        return [], []
+        return [], {}
     if not remote.bring(after):
         raise Rejected(f"{remote.url} has no commit {after}; push it again")
     old = _tree(remote, before) if not _ZEROS.fullmatch(before) and remote.bring(before) else None
@@ -164,7 +169,7 @@ def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], li
     oids = [oid for name, oid in new.models.items() if name in whys]
     remote.fetch_objects(oids)
     contents = read_blobs(remote.git, oids)
-    changes, problems = list[Change](), list[str]()
+    changes, problems = list[Change](), dict[str, str]()
     for name, why in whys.items():
         if name not in new.models:
             if not re.fullmatch(MODEL, name, re.ASCII):
@@ -177,11 +182,11 @@ def plan_push(remote: Remote, before: str, after: str) -> tuple[list[Change], li
             if spec.name != name:
                 raise Rejected(f"{where}: its name is {spec.name}, its folder {name}; give both the same name")
         except Rejected as error:
-            problems.append(str(error))
+            problems[name] = str(error)
             spec = ModelSpec(name=name, task="unknown")
         changes.append(_change(name, after, why, spec))
     if problems and len(problems) == len(changes):
-        raise NothingElse(problems, [change.model for change in changes])
+        raise NothingElse(problems)
     return changes, problems
 
 

@@ -11,7 +11,20 @@ if TYPE_CHECKING:
     from tests.cluster.forge import Forge
     from tests.cluster.place import Place
 
-__all__ = ["ENVIRONMENTS", "MODELS", "READER", "WRITER", "credentials", "hooks", "protect", "token", "up", "url"]
+__all__ = [
+    "ENVIRONMENTS",
+    "MODELS",
+    "READER",
+    "SOURCE_SPEAKER",
+    "SPEAKER",
+    "WRITER",
+    "credentials",
+    "hooks",
+    "protect",
+    "token",
+    "up",
+    "url",
+]
 
 MODELS = f"{ORGANIZATION}/models"
 ENVIRONMENTS = f"{ORGANIZATION}/environments"

@@ -15,6 +15,7 @@ from hera_workflows.doctor import (
     delivery,
     metrics,
     repositories,
+    source_token,
 )
 from hera_workflows.doctor.finding import State, missing, note, ok
 from slipway.errors import Misconfigured, TryAgain
@@ -153,7 +154,7 @@ def test_a_branch_that_anybody_may_write_is_found():
         (Allowed(logins=("ada",), others=("ml",)), "ada, ml may merge"),
         (Allowed(), "nobody may merge"),
         (Allowed(everybody=True), "whoever may write may merge"),
-        (None, "whoever the forge lets may merge"),
+        (None, "it does not show the token who may merge"),
     ],
 )
 def test_who_may_approve_is_said(mergers: Allowed | None, said: str):
@@ -208,13 +209,12 @@ def test_who_pushes_is_read_from_the_credential_of_that_host():
     assert approval.login("", URL) is None
 
 
-def test_one_account_for_both_tokens_is_worth_a_look():
-    assert approval.judge_source("gitea", "source-bot", "bot") == ok("gitea", "knows the token as source-bot")
-    assert approval.judge_source("gitea", "source-bot", None) == ok("gitea", "knows the token as source-bot")
-    assert approval.judge_source("gitea", "bot", "bot") == note(
+def test_a_token_of_the_source_that_reads_the_environments_is_worth_a_look():
+    assert source_token.judge("gitea", "bot", None) == ok("gitea", "knows the token as bot")
+    assert source_token.judge("gitea", "bot", "team/environments") == note(
         "gitea",
-        "knows the token as bot, who may merge releases, too",
-        "see that this token may write the source's project alone, or bring one of another account",
+        "knows the token as bot, and shows it team/environments",
+        "see that it may not write there, where it could release; its account needs nothing of team/environments",
     )
 
 

@@ -50,7 +50,7 @@ class Source:
         return {change.model: (change.action, change.why) for change in changes}
 
 
-def planned(url: Path | str, before: str, after: str) -> tuple[list[Change], list[str]]:
+def planned(url: Path | str, before: str, after: str) -> tuple[list[Change], dict[str, str]]:
     """What plan says of a push to the repository at `url`."""
     with opened(str(url)) as remote:
         return plan_push(remote, before, after)

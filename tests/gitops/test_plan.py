@@ -60,7 +60,7 @@ def test_a_url_gives_the_same_answer_as_a_folder(source: Source):
 
 
 def test_a_deleted_branch_changes_nothing(source: Source):
-    assert planned(source.folder, source.first, ZEROS) == ([], [])
+    assert planned(source.folder, source.first, ZEROS) == ([], {})
 
 
 def test_an_unknown_commit_is_refused(source: Source):
@@ -94,14 +94,14 @@ DATA = "data:\n  train: {{url: {url}, format: csv, digest: 'sha256:{digest}'}}\n
 def test_only_a_model_that_declares_data_elsewhere_may_reach_it(source: Source, url: str, reach: str):
     text = YAML.format(name="digits") + DATA.format(url=url, digest="0" * 64)
     changes, problems = planned(source.folder, source.first, source.commit({"models/digits/model.yaml": text}))
-    assert ([change.data for change in changes], problems) == ([reach], [])
+    assert ([change.data for change in changes], problems) == ([reach], {})
 
 
 def test_errors_in_one_model_do_not_stop_the_others(source: Source):
     after = source.commit({"models/digits/model.yaml": "name: digits\ntusk: x\n", "models/other/model.py": "2"})
     changes, problems = planned(source.folder, source.first, after)
     assert [change.model for change in changes] == ["digits", "other"]
-    assert any("models/digits/model.yaml:2:1:" in problem for problem in problems)
+    assert "models/digits/model.yaml:2:1:" in problems["digits"]
 
 
 def test_nothing_but_models_with_errors_is_refused_with_every_error(source: Source):

@@ -21,6 +21,7 @@ import pytest
 
 from gitops.forge.open import open_forge
 from hera_workflows.forges import ForgeFlags
+from hera_workflows.heard import LOOK_BACK
 from hera_workflows.source_status import Failed, finish, hear
 from hera_workflows.steps.catch_up import delivery
 
@@ -75,6 +76,16 @@ class Source:
         content = base64.b64encode(yaml.format(model).encode()).decode()
         where = f"/repos/{self.name}/contents/models/{model}/model.yaml"
         return str(self.running.call("POST", where, {"content": content, "branch": "main"})["commit"]["sha"])
+
+    def notes(self, count: int) -> str:
+        """As many commits that change no model; the last."""
+        folder = self.folder / "notes"
+        git = ["git", "-C", str(folder), "-c", "user.name=Ada", "-c", "user.email=ada@localhost"]
+        subprocess.run(["git", "clone", "--quiet", self.url, str(folder)], check=True)
+        for number in range(count):
+            subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", f"Note {number}"], check=True)
+        subprocess.run([*git, "push", "--quiet"], check=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
     def step(self, name: str, **flags: str) -> subprocess.CompletedProcess[str]:
         """Run a step that knows the repository and its forge."""
@@ -177,20 +188,47 @@ def test_a_push_that_was_refused_as_a_whole_is_not_delivered_again(source: Sourc
     assert listener.heard == []
 
 
-def test_where_the_first_push_was_refused_the_next_brings_every_model(source: Source) -> None:
+@pytest.mark.parametrize("code", [75, 65], ids=["broke", "was refused"])
+def test_where_the_first_push_came_to_nothing_the_next_brings_every_model(source: Source, code: int) -> None:
     source.push("digits")
     before = source.push("line")
-    finish(source.forge, before, False, [refusal(65)], {}, "")
+    finish(source.forge, before, False, [refusal(code)], {}, "")
     assert source.plan(before, source.push("pairs")) == ["digits", "line", "pairs"]
 
 
-def test_a_model_with_errors_is_named_and_not_brought_again_before_it_changes(source: Source) -> None:
+def test_where_slipway_never_heard_of_a_push_the_next_brings_its_own(source: Source) -> None:
+    before = source.push("digits")
+    assert source.plan(before, source.push("line")) == ["line"]
+
+
+def test_where_the_last_planned_push_is_too_far_back_the_next_brings_its_own(source: Source) -> None:
     hear(source.forge, source.first, [], [], "")
-    bad = source.push("digits", "task: no-such-task")
-    done = source.planned(source.first, bad)
-    assert done.returncode == 65
-    assert source.forge.statuses(bad).keys() == {"slipway/digits"}
-    assert source.plan(bad, source.push("line")) == ["line"]
+    source.push("digits")
+    before = source.notes(LOOK_BACK)
+    finish(source.forge, before, False, [refusal(65)], {}, "")
+    assert source.plan(before, source.push("line")) == ["line"]
+
+
+def test_models_with_errors_are_named_with_their_own_and_not_brought_again_before_they_change(source: Source) -> None:
+    hear(source.forge, source.first, [], [], "")
+    source.push("digits", "task: no-such-task")
+    bad = source.push("line", "task: none-such")
+    assert source.planned(source.first, bad).returncode == 65
+    said = source.forge.statuses(bad)
+    assert {name: status.state for name, status in said.items()} == dict.fromkeys(
+        ["slipway", "slipway/digits", "slipway/line"], "failure"
+    )
+    assert said["slipway"].description == "trains nothing: errors in digits, line"
+    assert said["slipway/line"].description.startswith("models/line/model.yaml:1:1: ")
+    assert source.plan(bad, source.push("pairs")) == ["pairs"]
+
+
+def test_a_refused_push_that_was_tried_again_and_succeeded_is_planned(source: Source) -> None:
+    hear(source.forge, source.first, [], [], "")
+    before = source.push("digits")
+    finish(source.forge, before, False, [refusal(65)], {}, "")
+    finish(source.forge, before, True, [], {}, "")
+    assert source.plan(before, source.push("line")) == ["line"]
 
 
 def test_a_push_after_one_that_was_heard_brings_only_its_own(source: Source) -> None:

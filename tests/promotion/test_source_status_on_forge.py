@@ -75,10 +75,10 @@ def test_what_the_promoter_said_meanwhile_stays(project):
 
 def test_a_push_that_was_refused_as_a_whole_says_so(project):
     _, _, report = project
-    message = "main: Error (exit code 65): slipway: models/a/model.yaml:3: no such task"
+    message = "main: Error (exit code 65): slipway: models/A is not a model name"
     [(context, said)] = report("Failed", {"displayName": "plan(0)", "message": message}).items()
     assert (context, said.state) == ("slipway", "failure")
-    assert said.description.endswith("models/a/model.yaml:3: no such task")
+    assert said.description.endswith("models/A is not a model name")
 
 
 def test_a_push_of_which_nothing_could_be_said_before_is_heard_of_when_its_workflow_has_succeeded(project):
