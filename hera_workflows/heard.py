@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from gitops.forge import Forge
     from gitops.remote import Remote
 
-__all__ = ["LOOK_BACK", "newest_heard", "planned_before"]
+__all__ = ["FAR_BACK", "LOOK_BACK", "newest_heard", "planned_before"]
 
-LOOK_BACK = 50  # commits; each is a question to the forge
+LOOK_BACK = 50  # commits; each is a question to the forge, asked every few minutes while nobody has pushed yet
+FAR_BACK = (
+    500  # the same of a push, which asks again only where those before it came to nothing, or a long branch came in
+)
 
 
 def newest_heard(remote: Remote, source: Forge, commit: str) -> str | None:
@@ -24,23 +27,23 @@ def newest_heard(remote: Remote, source: Forge, commit: str) -> str | None:
 
     The commits can be read. Raises what the forge raises.
     """
-    return next((each for each in _commits(remote, commit) if was_heard(source.statuses(each))), None)
+    return next((each for each in _commits(remote, commit, LOOK_BACK) if was_heard(source.statuses(each))), None)
 
 
 def planned_before(remote: Remote, source: Forge, before: str) -> str | None:
     """What a push that followed `before` is compared with: the newest commit up to `before` that was planned.
 
     Zeros where the very first pushes broke or were refused, and every model is new. None where nobody can say: slipway
-    never heard of a push there, or more than the last 50 commits were not planned.
+    never heard of a push there, or none of the last 500 commits was planned.
     """
-    commits, tried = _commits(remote, before), False
+    commits, tried = _commits(remote, before, FAR_BACK), False
     for commit in commits:
         statuses = source.statuses(commit)
         if was_planned(statuses):
             return commit
         tried = tried or was_tried(statuses)
-    return "0" * len(before) if tried and len(commits) < LOOK_BACK else None
+    return "0" * len(before) if tried and len(commits) < FAR_BACK else None
 
 
-def _commits(remote: Remote, newest: str) -> list[str]:
-    return remote.git.run("rev-list", f"--max-count={LOOK_BACK}", newest, "--").decode().split()
+def _commits(remote: Remote, newest: str, count: int) -> list[str]:
+    return remote.git.run("rev-list", f"--max-count={count}", newest, "--").decode().split()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from hera_workflows.doctor.finding import Finding, missing, ok, unknown
 from hera_workflows.doctor.installation import Installation
+from hera_workflows.templates.admission import EXECUTOR, TRAIN_EXECUTOR
 from hera_workflows.templates.values import Values
 
 __all__ = ["Right", "check", "expected", "judge", "needed"]
 
 _REVIEWS = "/apis/authorization.k8s.io/v1"
+_EXECUTORS = (EXECUTOR, TRAIN_EXECUTOR)
 _STEPS = ("slipway-read", "slipway-train", "slipway-publish", "slipway-release")
 _ARGO = "argoproj.io"
 
@@ -63,7 +65,7 @@ def expected(values: Values) -> list[Right]:
     """What each account must be able to do, and what an attacker in its pod would like to."""
     ours, results = values.namespace, "workflowtaskresults"
     given = [
-        *(Right(verb, _ARGO, results, ours, account="slipway-executor") for verb in ("create", "patch")),
+        *(Right(verb, _ARGO, results, ours, account=name) for name in _EXECUTORS for verb in ("create", "patch")),
         *(Right(verb, _ARGO, "workflows", ours, account="slipway-sensor") for verb in ("create", "patch")),
         Right("list", _ARGO, "applications", values.argocd_namespace, account="slipway-release"),
         *(
@@ -72,7 +74,7 @@ def expected(values: Values) -> list[Right]:
             for group, resource in (("apps", "deployments"), ("", "configmaps"))
         ),
     ]
-    accounts = (*_STEPS, "slipway-executor", "slipway-event-source", "slipway-sensor")
+    accounts = (*_STEPS, *_EXECUTORS, "slipway-event-source", "slipway-sensor")
     withheld = [Right("get", "", "secrets", ours, False, account) for account in accounts]
     withheld += [Right("create", "", "pods", ours, False, account) for account in accounts]
     withheld += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -12,26 +13,32 @@ from slipway.errors import Misconfigured
 __all__ = ["holes_in", "item_values", "substitute"]
 
 _HOLE = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_ENCODED = re.compile(
+    r"=\s*sprig\.b64enc\(\s*([A-Za-z0-9_.-]+)\s*\)"
+)  # the one expression of Argo's that is known here
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
     """`text` with every `{{name}}` replaced once: what a value contains is never looked at again.
 
-    Raises Misconfigured for a name that is not in `values`.
+    `{{=sprig.b64enc(name)}}` is the value in base64. Raises Misconfigured for a name that is not in `values`.
     """
 
     def value(match: re.Match[str]) -> str:
+        encoded = _ENCODED.fullmatch(match[1])
         try:
-            return values[match[1]]
+            found = values[encoded[1] if encoded else match[1]]
         except KeyError:
             raise Misconfigured(f"{match[0][:200]} is unknown here; known are {', '.join(sorted(values))}") from None
+        return base64.b64encode(found.encode()).decode() if encoded else found
 
     return _HOLE.sub(value, text)
 
 
 def holes_in(texts: Iterable[str]) -> set[str]:
     """The names between `{{` and `}}` in these texts."""
-    return {match[1] for text in texts for match in _HOLE.finditer(text)}
+    names = (match[1] for text in texts for match in _HOLE.finditer(text))
+    return {encoded[1] if (encoded := _ENCODED.fullmatch(name)) else name for name in names}
 
 
 def item_values(item: Any) -> dict[str, str]:

@@ -82,7 +82,8 @@ def plan(
     if not changes:
         click.echo("no model changed")
     try:
-        output.write_bytes(Changes.dump_json(changes))
+        # A path may hold what Argo would take for a variable; outside of a text JSON has no two braces in a row.
+        output.write_bytes(re.sub(rb"\{(?=\{)", rb"\\u007b", Changes.dump_json(changes)))
     except OSError as error:
         raise Misconfigured(f"--output {output}: {error.strerror}; give a file that can be written") from None
     # Last: what is said here makes the push one that was planned.
@@ -91,13 +92,13 @@ def plan(
 
 def _planned_before(forge: ForgeFlags, remote: Remote, before: str) -> str:
     """The commit that this push is compared with; zeros when every model is new."""
-    from hera_workflows.heard import LOOK_BACK, planned_before
+    from hera_workflows.heard import FAR_BACK, planned_before
 
     try:
         source = forge.source()
         if source is None or _ZEROS.fullmatch(before):
             return before
-        remote.fetch_commits([before], depth=LOOK_BACK)
+        remote.fetch_commits([before], depth=FAR_BACK)
         return planned_before(remote, source, before) or before
     except SlipwayError as error:
         click.echo(f"compared with {before[:12]}, whatever was planned before: {error}", err=True)

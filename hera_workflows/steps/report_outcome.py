@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -56,18 +57,26 @@ class Outcome:
 
 
 def read_failures(text: str) -> list[Failure]:
-    """The failed steps in `workflow.failures`: a JSON list that Argo quotes once more, and files if it is long.
+    """The failed steps in `workflow.failures`: base64 of a JSON list that Argo quotes once more, in a file if long.
 
     Text that is none of this still says something, so it becomes the message of one nameless failure.
     """
     try:
         if (filed := _FILED.fullmatch(text)) is not None:
             text = Path(filed[1]).read_text()
+        text = _decoded(text)
         content = json.loads(text, strict=False)
         content = json.loads(content, strict=False) if isinstance(content, str) else content
         return TypeAdapter(list[Failure]).validate_python(content or [])
     except (OSError, ValueError, ValidationError, RecursionError):
         return [Failure(message=text)]
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return text
 
 
 def outcome(status: str, workflow: str, failures: list[Failure]) -> Outcome:

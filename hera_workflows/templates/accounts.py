@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hera_workflows.templates.admission import EXECUTOR, SENSOR, TRAIN_EXECUTOR, admission
 from hera_workflows.templates.objects import Object, thing
 from hera_workflows.templates.values import Values
 
@@ -11,30 +12,26 @@ __all__ = ["access"]
 
 _RBAC = "rbac.authorization.k8s.io"
 _LIST = ["list"]
-_SENSOR = "slipway-sensor"
-_LOOK = "argocd.argoproj.io/application-set-refresh"  # the annotation by which Argo CD is asked to look at once
-# Of its metadata; who owns an object and what finalizes it decides when it is deleted.
-_KEPT = ("labels", "finalizers", "ownerReferences")
 
 
 def access(values: Values) -> dict[str, list[Object]]:
-    """ServiceAccounts, Roles and RoleBindings, and what no Role can withhold, by file.
+    """ServiceAccounts, Roles and RoleBindings by file.
 
     An account that no file gives a Role has no rights at all.
     """
     return {
         "steps": [_account(values, f"slipway-{name}") for name in ("read", "train", "publish")],
-        "executor": _executor(values),
+        "executor": [*_executor(EXECUTOR, values), *_executor(TRAIN_EXECUTOR, values)],
         "release": _release(values),
-        "admission": _admission(values),
+        "admission": admission(values),
         "events": _events(values),
         "people": [_people(values)],
     }
 
 
-def _executor(values: Values) -> list[Object]:
+def _executor(name: str, values: Values) -> list[Object]:
     """Argo's sidecar, which reports how a step ended; the only token in most pods, and not in the step's container."""
-    name, namespace = "slipway-executor", values.namespace
+    namespace = values.namespace
     rule = _rule("argoproj.io", ["workflowtaskresults"], ["create", "patch"])
     # Argo mounts the token by this very name.
     bound = {"annotations": {"kubernetes.io/service-account.name": name}}
@@ -62,7 +59,7 @@ def _release(values: Values) -> list[Object]:
 
 
 def _events(values: Values) -> list[Object]:
-    name = _SENSOR
+    name = SENSOR
     # Get and patch beside create: a delivery that comes twice finds its workflow and leaves it as it is.
     rule = _rule("argoproj.io", ["workflows"], ["get", "create", "patch"])
     refresh = {**_rule("argoproj.io", ["applicationsets"], ["get", "patch"]), "resourceNames": ["slipway"]}
@@ -72,43 +69,6 @@ def _events(values: Values) -> list[Object]:
         _account(values, name, token=True),  # its pod is made by Argo Events, which leaves the token to the account
         *_granted(name, values.namespace, [rule], values),
         *_granted(name, values.argocd_namespace, [refresh], values),
-    ]
-
-
-def _admission(values: Values) -> list[Object]:
-    """Of the ApplicationSet, the sensor changes nothing but that annotation.
-
-    A Role cannot limit a patch, and who changes the spec lets Argo CD apply anything anywhere.
-    """
-    # These belong to the cluster, where another slipway may be, too.
-    version, name = "admissionregistration.k8s.io/v1", f"{values.namespace}-sensor"
-    rule = {"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "resources": ["applicationsets"]}
-    sensor = f"request.userInfo.username == 'system:serviceaccount:{values.namespace}:{_SENSOR}'"
-    demands = [
-        "object.spec == oldObject.spec",
-        *(f"object.metadata.?{field} == oldObject.metadata.?{field}" for field in _KEPT),
-        # In both, since a key may be in one alone.
-        "[variables.before, variables.after].all(each, each.all(key,"
-        f" key == '{_LOOK}' || variables.before[?key] == variables.after[?key]))",
-    ]
-    said = {"message": f"slipway's sensor may change nothing but the annotation {_LOOK}", "reason": "Forbidden"}
-    policy = {
-        "failurePolicy": "Fail",
-        "matchConstraints": {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": values.argocd_namespace}},
-            "resourceRules": [{**rule, "operations": ["UPDATE"]}],
-        },
-        "matchConditions": [{"name": "sensor", "expression": sensor}],
-        "variables": [
-            {"name": "before", "expression": "oldObject.metadata.?annotations.orValue({})"},
-            {"name": "after", "expression": "object.metadata.?annotations.orValue({})"},
-        ],
-        "validations": [{"expression": demand, **said} for demand in demands],
-    }
-    binding = {"policyName": name, "validationActions": ["Deny"]}
-    return [
-        thing("ValidatingAdmissionPolicy", version, name, None, spec=policy),
-        thing("ValidatingAdmissionPolicyBinding", version, name, None, spec=binding),
     ]
 
 

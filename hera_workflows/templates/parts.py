@@ -20,6 +20,7 @@ from hera.workflows import (
 )
 from hera.workflows import models as m
 
+from hera_workflows.templates.admission import EXECUTOR
 from hera_workflows.templates.values import StepResources, Values
 
 __all__ = [
@@ -63,6 +64,9 @@ _AGAIN = " || ".join(
 # clock starts anew.
 _FEW, _AN_HOUR = 4, 9
 _BACKOFF = m.Backoff(duration="2s", factor=m.IntOrString(root=3), cap="15m")
+# Argo fills in a template twice, so that an expression in what a step said, which people's code may write, would be
+# evaluated by its controller.
+_FAILURES = "{{=sprig.b64enc(workflow.failures)}}"
 _CONTAINER_SECURITY = m.SecurityContext(
     allow_privilege_escalation=False,
     read_only_root_filesystem=True,
@@ -92,7 +96,7 @@ def workflow_defaults(values: Values) -> dict[str, Any]:
         "security_context": _POD_SECURITY,
         # No step calls the Kubernetes API: only Argo's own sidecar has a token, of an account that may report results.
         "automount_service_account_token": False,
-        "executor": m.ExecutorConfig(service_account_name="slipway-executor"),
+        "executor": m.ExecutorConfig(service_account_name=EXECUTOR),
         "service_account_name": "slipway-read",
         "archive_logs": values.artifacts,
         "ttl_strategy": m.TTLStrategy(seconds_after_success=7 * 86400, seconds_after_failure=30 * 86400),
@@ -229,7 +233,7 @@ def exit_handler(
     *,
     status: str = ref("workflow.status"),
     workflow: str = ref("workflow.name"),
-    failures: str = ref("workflow.failures"),
+    failures: str = _FAILURES,
     commit: str | None = None,
 ) -> Container:
     """The step that tells people how the workflow ended; `notify`: when a message is sent, not only a line printed.

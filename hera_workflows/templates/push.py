@@ -7,6 +7,7 @@ from pathlib import Path
 from hera.workflows import DAG, Artifact, Container, NoneArchiveStrategy, Parameter, Task, WorkflowTemplate
 from hera.workflows import models as m
 
+from hera_workflows.templates.admission import TRAIN_EXECUTOR
 from hera_workflows.templates.parts import (
     exit_handler,
     forge_flags,
@@ -148,6 +149,7 @@ def _steps(values: Values) -> list[Container]:
             values=values,
             image=values.images.train,
             account="slipway-train",
+            executor=m.ExecutorConfig(service_account_name=TRAIN_EXECUTOR),
             mounts=["shm"],
             labels={"slipway/data": ref("inputs.parameters.data")},  # what the network policy asks for
             parts=[part(_SOURCE, read_only=True), part(_WORK), part(_DATASETS)],

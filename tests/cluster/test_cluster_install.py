@@ -81,6 +81,9 @@ def test_of_slipways_own_images_nothing_runs_but_the_steps_of_workflows(kube: Ku
 RIGHTS = [
     ("slipway-executor", "create", "workflowtaskresults.argoproj.io", "slipway", True),
     ("slipway-executor", "patch", "workflowtaskresults.argoproj.io", "slipway", True),
+    ("slipway-train-executor", "create", "workflowtaskresults.argoproj.io", "slipway", True),
+    ("slipway-train-executor", "patch", "workflowtaskresults.argoproj.io", "slipway", True),
+    ("slipway-train-executor", "get", "secrets", "slipway", False),
     ("slipway-executor", "get", "workflows.argoproj.io", "slipway", False),
     ("slipway-executor", "get", "secrets", "slipway", False),
     ("slipway-sensor", "create", "workflows.argoproj.io", "slipway", True),

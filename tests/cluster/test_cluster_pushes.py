@@ -79,6 +79,15 @@ def test_the_commit_of_a_model_that_asks_for_too_much_memory_says_which_setting_
     assert said["description"] == "out of memory: used more than 512Mi; raise train.memory"
 
 
+def test_what_peoples_code_says_is_no_expression_to_argo(journey: Journey) -> None:
+    word = "{{=1+1}} {{workflow.name}}"
+    raising = ("model.py", "STRETCH = 30\n", f"STRETCH = 30\nraise ValueError({word!r})\n")
+    push = journey.push("Say something odd", put("digits", raising))
+    assert journey.ended(push)["status"]["phase"] == "Failed"
+    said = journey.said(push.commit, "slipway/digits") or {}
+    assert word in said["description"]
+
+
 def test_a_model_whose_folder_is_deleted_leaves_staging(journey: Journey, both: Push) -> None:
     journey.pushed("Remove the line", lambda models: shutil.rmtree(models / "line"))
     assert journey.version("staging", "line") is None

@@ -194,17 +194,28 @@ def test_a_model_folder_that_lost_its_yaml_long_ago_is_shared_code():
     assert changed_models(tree, tree, ["models/old/x.py"]) == {"a": "shared code models/old/x.py"}
 
 
-def test_the_step_writes_json_that_the_workflow_fans_out_over(source: Source, tmp_path: Path):
-    after = source.commit({"models/digits/model.py": "2"})
-    output = tmp_path / "changes.json"
+def run_step(source: Source, after: str, folder: Path) -> str:
+    """What plan writes for the workflow."""
+    output = folder / "changes.json"
     plan.main(
         [
             *("--source-repo", str(source.folder), "--before", source.first),
             *("--after", after, "--output", str(output)),
-            *("--run", "r1", "--workspace", str(tmp_path / "workspace")),
+            *("--run", "r1", "--workspace", str(folder / "workspace")),
         ],
         standalone_mode=False,
     )
-    (change,) = json.loads(output.read_text())
+    return output.read_text()
+
+
+@pytest.mark.parametrize("name", ["{{=1+1}}", "{{{=1+1}}}", "{{workflow.name}}"])
+def test_a_path_is_no_variable_of_argos_in_what_the_workflow_fans_out_over(source: Source, tmp_path: Path, name: str):
+    text = run_step(source, source.commit({f"models/digits/{name}": "2"}), tmp_path)
+    assert "{{" not in text
+    assert json.loads(text)[0]["why"] == f"models/digits/{name}"
+
+
+def test_the_step_writes_json_that_the_workflow_fans_out_over(source: Source, tmp_path: Path):
+    (change,) = json.loads(run_step(source, source.commit({"models/digits/model.py": "2"}), tmp_path))
     assert (change["model"], change["action"], change["gpus"]) == ("digits", "changed", "2")
     assert (tmp_path / "workspace/r1/source/models/digits/model.py").read_text() == "2"

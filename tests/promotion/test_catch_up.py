@@ -21,7 +21,7 @@ import pytest
 
 from gitops.forge.open import open_forge
 from hera_workflows.forges import ForgeFlags
-from hera_workflows.heard import LOOK_BACK
+from hera_workflows.heard import FAR_BACK, LOOK_BACK
 from hera_workflows.source_status import Failed, finish, hear
 from hera_workflows.steps.catch_up import delivery
 
@@ -201,12 +201,15 @@ def test_where_slipway_never_heard_of_a_push_the_next_brings_its_own(source: Sou
     assert source.plan(before, source.push("line")) == ["line"]
 
 
-def test_where_the_last_planned_push_is_too_far_back_the_next_brings_its_own(source: Source) -> None:
+@pytest.mark.parametrize(("notes", "brought"), [(LOOK_BACK, ["digits", "line"]), (FAR_BACK, ["line"])])
+def test_a_push_brings_what_was_not_planned_of_the_last_500_commits(
+    source: Source, notes: int, brought: list[str]
+) -> None:
     hear(source.forge, source.first, [], [], "")
     source.push("digits")
-    before = source.notes(LOOK_BACK)
+    before = source.notes(notes)
     finish(source.forge, before, False, [refusal(65)], {}, "")
-    assert source.plan(before, source.push("line")) == ["line"]
+    assert source.plan(before, source.push("line")) == brought
 
 
 def test_models_with_errors_are_named_with_their_own_and_not_brought_again_before_they_change(source: Source) -> None:

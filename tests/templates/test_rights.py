@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -31,6 +32,7 @@ def secrets_of(template: dict[str, Any]) -> set[str]:
         ("slipway-publish", set()),
         ("slipway-event-source", set()),
         ("slipway-executor", {("slipway", "workflowtaskresults", v) for v in ("create", "patch")}),
+        ("slipway-train-executor", {("slipway", "workflowtaskresults", v) for v in ("create", "patch")}),
         (
             "slipway-sensor",
             {("slipway", "workflows", v) for v in ("get", "create", "patch")}
@@ -62,9 +64,21 @@ def test_nothing_is_granted_in_the_whole_cluster() -> None:
     assert [o["kind"] for o in objects(values()) if o["kind"].startswith("Cluster")] == []
 
 
-def policy(of: Values) -> dict[str, Any]:
-    (found,) = objects(of, "ValidatingAdmissionPolicy")
-    return found
+def policy(of: Values, name: str = "sensor") -> dict[str, Any]:
+    policies = {each["metadata"]["name"]: each for each in objects(of, "ValidatingAdmissionPolicy")}
+    return policies[f"{of.namespace}-{name}"]
+
+
+def test_who_reports_for_training_is_whom_a_policy_watches_and_reports_for_nobody_else() -> None:
+    elsewhere = values(namespace="ml")
+    spec = policy(elsewhere, "training")["spec"]
+    reports = {name: template.get("executor", {}).get("serviceAccountName") for name, template in pods(elsewhere)}
+    who = reports.pop("slipway-push/train")
+    assert set(reports.values()) == {None}
+    assert [each["expression"] for each in spec["matchConditions"]] == [
+        f"request.userInfo.username == 'system:serviceaccount:ml:{who}'"
+    ]
+    assert spec["matchConstraints"]["resourceRules"][0]["resources"] == ["workflowtaskresults"]
 
 
 def test_who_may_patch_an_application_set_is_whom_a_policy_watches() -> None:
@@ -99,11 +113,18 @@ def test_the_one_annotation_that_the_policy_lets_change_is_the_one_that_the_sens
     assert {key for demand in demands for key in re.findall("key == '(.*?)'", demand)} == written
 
 
-def test_what_breaks_the_policy_or_cannot_be_judged_is_refused() -> None:
-    (binding,) = objects(values(), "ValidatingAdmissionPolicyBinding")
-    named = policy(values())["metadata"]["name"]
-    assert binding["spec"] == {"policyName": named, "validationActions": ["Deny"]}
-    assert policy(values())["spec"]["failurePolicy"] == "Fail"
+@pytest.mark.parametrize("name", ["sensor", "training"])
+def test_what_breaks_a_policy_or_cannot_be_judged_is_refused(name: str) -> None:
+    bindings = {
+        each["metadata"]["name"]: each["spec"] for each in objects(values(), "ValidatingAdmissionPolicyBinding")
+    }
+    assert bindings[f"slipway-{name}"] == {"policyName": f"slipway-{name}", "validationActions": ["Deny"]}
+    assert policy(values(), name)["spec"]["failurePolicy"] == "Fail"
+
+
+@pytest.mark.parametrize(("name", "template"), STEPS)
+def test_no_template_takes_what_steps_said_as_it_is(name: str, template: dict[str, Any]) -> None:
+    assert not re.search(r"\{\{\s*(workflow\.failures|lastRetry\.message)", json.dumps(template))
 
 
 def test_two_installations_name_nothing_alike_that_belongs_to_the_cluster() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ HOSTILE = [
 @given(st.text(), st.text())
 def test_a_value_is_put_in_once_and_never_read_again(first: str, second: str) -> None:
     assert substitute("<{{a}}|{{ b }}>", {"a": first, "b": second}) == f"<{first}|{second}>"
+
+
+@given(st.text())
+def test_a_value_may_be_put_in_as_base64(value: str) -> None:
+    assert b64decode(substitute("{{=sprig.b64enc(a.b)}}", {"a.b": value})).decode() == value
+
+
+@pytest.mark.parametrize("text", ["{{=1+1}}", "{{=sprig.env(a)}}", "{{=sprig.b64enc(a)+a}}"])
+def test_no_other_expression_of_argos_is_known(text: str) -> None:
+    with pytest.raises(Misconfigured, match="is unknown here"):
+        substitute(text, {"a": "1"})
 
 
 def test_an_unknown_name_is_refused() -> None:

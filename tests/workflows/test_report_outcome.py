@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import uuid
@@ -104,6 +105,12 @@ def test_a_hundred_failures_are_twenty_and_a_number() -> None:
 def test_failures_are_read_as_argo_quotes_them(quoted: object) -> None:
     text = quoted([{"displayName": "a", "message": 'say "no"', "phase": "Failed", "finishedAt": None}])  # type: ignore[operator]
     assert read_failures(text) == [Failure(displayName="a", message='say "no"', phase="Failed")]
+
+
+def test_failures_are_read_from_the_base64_in_which_no_controller_sees_an_expression() -> None:
+    hostile = [Failure(displayName="plan", message="{{=sprig.repeat(2000000000, workflow.name)}} é")]
+    text = json.dumps(json.dumps([failure.model_dump() for failure in hostile], ensure_ascii=False))
+    assert read_failures(base64.b64encode(text.encode()).decode()) == hostile
 
 
 @pytest.fixture
