@@ -13,6 +13,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from slipway.errors import Misconfigured, Rejected, TryAgain
@@ -57,19 +58,25 @@ class Git:
     folder: Path  # the git directory
     timeout: float = 120.0  # seconds a command may take
 
-    def ask(self, *arguments: str, stdin: bytes = b"") -> Result:
-        """Run `git ARGUMENTS` whatever its exit status; raises TryAgain when it takes too long."""
-        return self._ended([f"--git-dir={self.folder}", *arguments], stdin, _environment() | _configuration())
+    def ask(self, *arguments: str, stdin: bytes = b"", dies_with_us: bool = False) -> Result:
+        """Run `git ARGUMENTS` whatever its exit status; raises TryAgain when it takes too long.
+
+        dies_with_us: for what writes outside of the repository, where it would meet the next one if we are killed.
+        """
+        before = _dying() if dies_with_us else ()
+        return self._ended([f"--git-dir={self.folder}", *arguments], stdin, _environment() | _configuration(), before)
 
     def receive(self, request: bytes) -> Result:
         """Have `git receive-pack` take a push, with the repository's own configuration and hooks."""
         return self._ended(["receive-pack", str(self.folder)], request, _environment())
 
-    def _ended(self, arguments: list[str], stdin: bytes, environment: dict[str, str]) -> Result:
+    def _ended(
+        self, arguments: list[str], stdin: bytes, environment: dict[str, str], before: tuple[str, ...] = ()
+    ) -> Result:
         name = next(word for word in arguments if not word.startswith("-"))
         try:
             process = subprocess.Popen(
-                ["git", *arguments],
+                [*before, "git", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -113,6 +120,16 @@ def check_url(url: str) -> str:
 def commit_time(seconds: str) -> datetime:
     """The time of git's `%ct`; whoever commits may write any number there, so the year ends at 9999."""
     return datetime.fromtimestamp(min(int(seconds), 253402300799), UTC)
+
+
+@cache
+def _dying() -> tuple[str, ...]:
+    """What a command begins with so that the kernel kills it when its caller dies; nothing where that cannot be had."""
+    words = ("setpriv", "--pdeathsig", "KILL", "--")
+    try:
+        return words if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0 else ()
+    except OSError:
+        return ()
 
 
 def _environment() -> dict[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from hera_workflows.steps import run_step
 from hera_workflows.workspace import KEEP_RUNS
 from slipway.duration import parse_duration
 from slipway.errors import Misconfigured
+from slipway.text import one_line
 
 if TYPE_CHECKING:
     from triton_repo.retention import Decision
@@ -25,6 +28,7 @@ __all__ = ["GRACE", "KEEP_RUNS", "RETENTION", "collect", "duration", "gc", "refe
 
 RETENTION = "90d"
 GRACE = "1d"
+_on_stderr = partial(click.echo, err=True)
 
 
 @click.command()
@@ -39,6 +43,7 @@ def gc(
     store_url: str, env_repo: str, workspace: Path, retention: str, grace: str, keep_runs: str, dry_run: bool
 ) -> None:
     """Remove versions that no environment, history within the retention, hold, request or run needs."""
+    stays: list[str] = []
     decisions = collect(
         store_url,
         env_repo,
@@ -48,9 +53,14 @@ def gc(
         keep_runs=duration(keep_runs, "--keep-runs"),
         dry_run=dry_run,
         now=datetime.now(UTC),
+        tell=stays.append,
     )
     for decision in decisions:
         click.echo(str(decision))
+    for line in stays:
+        click.echo(line, err=True)
+    if stays:
+        raise Misconfigured(f"{len(stays)} old folders of the workspace could not be removed; the first: {stays[0]}")
 
 
 def duration(text: str, flag: str) -> timedelta:
@@ -71,8 +81,12 @@ def collect(
     keep_runs: timedelta,
     dry_run: bool,
     now: datetime,
+    tell: Callable[[str], None] = _on_stderr,
 ) -> list[Decision]:
-    """Decide on every version and, unless dry_run, remove; what cannot be read in the env repo removes nothing."""
+    """Decide on every version and, unless dry_run, remove; what cannot be read in the env repo removes nothing.
+
+    tell: hears a line of each old folder of the workspace that cannot be removed.
+    """
     from triton_repo.removal import remove_version, sweep_store
     from triton_repo.retention import Stored, plan_removal
     from triton_repo.store import open_store
@@ -97,7 +111,8 @@ def collect(
                 remove_version(store, decision.model, decision.number)
         sweep_store(store, now)
         for folder in sorted(old):
-            shutil.rmtree(folder, ignore_errors=True)
+            if problem := _remove(folder):
+                tell(f"{one_line(str(folder))} cannot be removed ({problem}); remove it by hand, as its owner or root")
     return decisions
 
 
@@ -151,16 +166,51 @@ def _touched(workspace: Path | None) -> dict[Path, datetime]:
     if workspace is None:
         return {}
     runs = [folder for folder in _folders(workspace) if folder.name != "datasets"]
-    sets = [entry for model in _folders(workspace / "datasets") for entry in _folders(model) if entry.name != ".locks"]
+    models = _folders(workspace / "datasets")
+    for model in models:
+        _open(model)  # even in a dry run: in a folder that people's code closed, nothing can be seen
+    sets = [entry for model in models for entry in _folders(model) if entry.name != ".locks"]
     found = {}
     for folder in runs + sets:
         times = []
-        for parent, _, _ in os.walk(folder):
-            with suppress(FileNotFoundError):  # a step that runs moves what it has finished
-                times.append(Path(parent).stat().st_mtime)
+        for parent in _within(folder):
+            with suppress(OSError):  # a step that runs moves what it has finished
+                seen = parent.lstat()
+                # People's code may set st_mtime to any day to come. Alone, st_ctime would be too young: where a volume
+                # takes a pod's fsGroup, each pod that mounts it sets the owner of every file in it again.
+                times.append(min(seen.st_mtime, seen.st_ctime))
         if times:
-            found[folder] = datetime.fromtimestamp(max(times), UTC)
+            found[folder] = datetime.fromtimestamp(max(0.0, *times), UTC)
     return found
+
+
+def _remove(folder: Path) -> str | None:
+    """Remove a folder, even one that people's code made read-only, and follow no link; why it stays if it does."""
+    for parent in _within(folder):
+        _open(parent)
+    try:
+        shutil.rmtree(folder)
+    except (OSError, RecursionError) as error:
+        if os.path.lexists(folder):
+            return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    """A folder and every folder below it, each before what it holds is listed."""
+    waiting = [folder]
+    while waiting:
+        yield (parent := waiting.pop())
+        with suppress(OSError), os.scandir(parent) as entries:
+            waiting += [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _open(folder: Path) -> None:
+    """Let its owner list and change a folder; another's folder stays as it is."""
+    with suppress(OSError):
+        mode = folder.lstat().st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+            folder.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -78,6 +78,7 @@ _POD_SECURITY = m.PodSecurityContext(
     run_as_user=1000,
     run_as_group=1000,
     fs_group=1000,
+    fs_group_change_policy="OnRootMismatch",  # else every pod looks at each file of the workspace before it starts
     seccomp_profile=m.SeccompProfile(type="RuntimeDefault"),
 )
 

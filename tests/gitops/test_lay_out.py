@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from source_world import YAML, Source
 
 from gitops.remote import opened
 from hera_workflows.steps.plan import lay_out
-from slipway.errors import Rejected
+from slipway.errors import Rejected, TryAgain
 
 
 def laid_out(url: Path | str, commit: str, workspace: Path) -> Path:
@@ -69,6 +71,56 @@ def test_a_link_that_leaves_the_tree_over_another_link_is_refused(source: Source
     with pytest.raises(Rejected, match=r"'models/digits/out' links to 'root/\.\./deep', outside the repository"):
         laid_out(source.folder, commit, tmp_path / "w")
     assert not (tmp_path / "w/r1/source").exists()
+
+
+def tree(source: Source, entry: str) -> str:
+    """A commit of one entry, which `git add` would refuse; {blob} and {tree} stand for a file and a folder with it."""
+
+    def made(command: str, content: str) -> str:
+        git = ["git", "-C", str(source.folder), *command.split()]
+        return subprocess.run(git, input=content, check=True, capture_output=True, text=True).stdout.strip()
+
+    blob = made("hash-object -w --stdin", "../x")
+    folder = made("mktree", f"100644 blob {blob}\tx\n")
+    return source.git("commit-tree", "-m", "x", made("mktree", entry.format(blob=blob, tree=folder) + "\n"))
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (f"100644 blob {{blob}}\t{'a' * 300}", "unable to create file aaa"),
+        ("040000 tree {tree}\tgit~1", "invalid path 'git~1/x'"),
+        ("120000 blob {blob}\t.gitmodules", "invalid path '.gitmodules'"),
+    ],
+    ids=["a long name", "git~1", "a linked .gitmodules"],
+)
+def test_a_commit_that_git_cannot_write_is_refused_with_what_git_says(
+    source: Source, tmp_path: Path, scheme: str, entry: str, said: str
+):
+    commit = tree(source, entry)
+    with pytest.raises(Rejected, match=f"commit {commit[:12]} cannot be checked out: error: {said}.* push again"):
+        laid_out(f"{scheme}{source.folder}", commit, tmp_path / "w")
+    assert not (tmp_path / "w/r1/source").exists()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for one megabyte."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "slipway-test", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("sizes", [[3 << 20], [4096] * 400], ids=["one file", "many files"])
+def test_a_commit_that_the_disk_has_no_room_for_is_tried_again(source: Source, disk: Path, sizes: list[int]):
+    commit = source.commit({f"data/{index}": "x" * size for index, size in enumerate(sizes)})
+    with pytest.raises(TryAgain, match="No space left on device; make room there"):
+        laid_out(source.folder, commit, disk)
 
 
 @pytest.mark.slow
