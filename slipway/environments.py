@@ -10,7 +10,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from slipway.names import Digest, EnvironmentName, ModelName
 from slipway.version import ModelVersion
 
-__all__ = ["Environment", "Environments", "Freeze", "Hold"]
+__all__ = ["Accepts", "Environment", "Environments", "Freeze", "Hold"]
+
+
+Accepts = Literal["direct", "pull-request", "approval"]
 
 
 class _Value(BaseModel):
@@ -62,7 +65,8 @@ class Environment(_Value):
 
     name: EnvironmentName
     after: EnvironmentName | None = None  # None: the first one, which takes every published version
-    accepts: Literal["direct", "pull-request"] = "pull-request"
+    # direct: nobody is asked; pull-request: a person, unless a model's own policy says automatic; approval: a person.
+    accepts: Accepts = "pull-request"
     freezes: list[Freeze] = Field(default_factory=list)
 
 

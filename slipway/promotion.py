@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from slipway.environments import Freeze, Hold
+from slipway.environments import Accepts, Freeze, Hold
 from slipway.judge import Judgement
 from slipway.spec import Promotion
 from slipway.verdict import Outcome, Verdict
@@ -59,7 +58,7 @@ class Target:
     """The next environment, as it stands for this model."""
 
     environment: str
-    accepts: Literal["direct", "pull-request"]
+    accepts: Accepts
     serves: ModelVersion | None  # what is released there
     hold: Hold | None  # on this version: rolled back, or its request was rejected
     freeze: Freeze | None  # that covers now
@@ -137,8 +136,8 @@ def _forward(now: Situation, target: Target) -> Step:
         return Open(target.environment, now.judgement.reason)
     if now.validation is not Outcome.PASS:
         return Nothing(f"validation was {now.validation}, so a person decides: {_asked(now.version, target)}")
-    # An environment that accepts direct releases asks for no approval, whatever the model's policy is elsewhere.
-    if target.accepts == "direct" or now.policy.approval == "automatic":
+    # Who may push a model.yaml chooses the model's policy; what the environment says comes first.
+    if target.accepts == "direct" or (target.accepts == "pull-request" and now.policy.approval == "automatic"):
         return Merge(target.environment, now.judgement.reason)
     return Nothing(f"waits for approval: {_asked(now.version, target)}")
 

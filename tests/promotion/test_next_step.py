@@ -144,6 +144,11 @@ def test_automatic_approval_merges_the_open_request():
     assert next_step(with_target(policy=AUTOMATIC, request_open=True)) == Merge("production", "the numbers")
 
 
+def test_an_environment_that_wants_approval_asks_a_person_whatever_the_model_says():
+    step = next_step(with_target(policy=AUTOMATIC, accepts="approval", request_open=True))
+    assert step == Nothing("waits for approval: `slipway approve production digits`")
+
+
 def test_an_environment_that_accepts_direct_releases_needs_no_approval():
     assert next_step(with_target(accepts="direct", request_open=True)) == Merge("production", "the numbers")
 

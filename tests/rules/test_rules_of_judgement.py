@@ -122,7 +122,7 @@ targets = st.one_of(
     st.builds(
         Target,
         environment=st.just("production"),
-        accepts=st.sampled_from(["direct", "pull-request"]),
+        accepts=st.sampled_from(["direct", "pull-request", "approval"]),
         serves=st.one_of(st.none(), st.integers(1, 5).map(lambda n: ModelVersion("digits", n, DIGEST))),
         hold=st.none(),
         freeze=st.none(),
@@ -150,4 +150,5 @@ def test_only_pass_promotes_and_only_fail_rolls_back(observation, policy, target
         assert judgement.verdict is Verdict.PASS
     if isinstance(step, Merge):
         assert validation is Outcome.PASS
+        assert target.accepts == "direct" or (target.accepts, approval) == ("pull-request", "automatic")
     assert isinstance(step, Rollback) == (judgement.verdict is Verdict.FAIL)
