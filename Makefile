@@ -3,10 +3,10 @@ SHELL := /bin/sh
 UV := scripts/uv
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-all test test-fast lint bench render cluster cluster-down test-cluster test-story clean
+.PHONY: help setup demo demo-all test test-fast lint bench render cluster cluster-down test-cluster test-cluster-fast clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp is newer than the lock file only after a sync that succeeded.
 .venv/.synced: pyproject.toml uv.lock
@@ -50,9 +50,12 @@ cluster-down: .venv/.synced  ## Take it down; nothing of it stays but the cache.
 test-cluster: cluster  ## The tests that need it: a push goes to production there.
 	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster
 
-test-story: setup  ## Of these the story alone, without KEDA: a push, a merged request, and production answers.
+# The way of one push, what is installed, who may do what, what a delivery starts, and what people are shown.
+FAST := story install admission rights events report doctor
+
+test-cluster-fast: setup  ## Those of them that take minutes, without KEDA: the way of one push, and what is refused on it.
 	@$(PYTHON) -m tests.cluster up --no-autoscaling
-	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster/test_cluster_story.py
+	@SLIPWAY_CLUSTER=1 .venv/bin/pytest $(FAST:%=tests/cluster/test_cluster_%.py)
 
 clean:  ## Remove what make installed and built here.
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo
