@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -42,8 +42,8 @@ class Measurements:
 
     at: datetime  # by Prometheus's clock, as every other moment here
     window: timedelta
-    span: timedelta
     tables: Mapping[str, _Table] = field(repr=False)
+    began: Sequence[tuple[timedelta, _Table]] = field(repr=False)  # when, as far as each span shows it; shortest first
     failures: Mapping[_Key, dict[str, float | None]] = field(repr=False)  # by version and reason, without zeros
 
     def of(self, environment: str, model: str, number: int) -> Measured:
@@ -77,10 +77,16 @@ class Measurements:
         return None if value is None else int(value)
 
     def _ready_since(self, key: _Key) -> datetime | None:
-        if key not in self.tables["ready_since"]:
-            return self.at - self.span
-        seconds = self.tables["ready_since"][key]
-        return None if seconds is None or seconds > self.at.timestamp() else datetime.fromtimestamp(seconds, UTC)
+        latest = self.at
+        for span, table in self.began:
+            if key in table:
+                seconds = table[key]
+                if seconds is None or seconds > self.at.timestamp():
+                    return None
+                # The steps of a long span are coarse; that a shorter one shows no beginning is known better.
+                return min(latest, datetime.fromtimestamp(seconds, UTC))
+            latest = self.at - span
+        return latest
 
     def _requests(self, key: _Key) -> float | None:
         successes, failures = self.tables["successes"].get(key), self._failures(key)
@@ -100,17 +106,23 @@ class LiveMetrics(Protocol):
     """Where measurements come from."""
 
     def measure(
-        self, *, window: timedelta = WINDOW, span: timedelta, only: Mapping[str, str] | None = None
+        self,
+        *,
+        window: timedelta = WINDOW,
+        span: timedelta,
+        finer: Collection[timedelta] = (),
+        only: Mapping[str, str] | None = None,
     ) -> Measurements:
         """Everything that is known now of the versions whose labels are those of `only`.
 
-        `span`: readiness is dated within this stretch; before it, "at least so long ago".
+        `span`: readiness is dated within this stretch, to 1/60 of it; before it, "at least so long ago".
+        `finer`: shorter stretches, within which it is dated to 1/60 of those.
         Raises TryAgain if the source cannot be reached, Misconfigured if it answers what it should not.
         """
 
 
 class PrometheusMetrics:
-    """LiveMetrics over Prometheus's HTTP API: ten queries, whatever the number of models."""
+    """LiveMetrics over Prometheus's HTTP API: ten queries and one for each finer span, for any number of models."""
 
     def __init__(self, url: str, *, timeout: float = 10.0, job: str = "triton") -> None:
         """`timeout`: seconds that one query may take."""
@@ -145,7 +157,12 @@ class PrometheusMetrics:
         self._session.close()
 
     def measure(
-        self, *, window: timedelta = WINDOW, span: timedelta, only: Mapping[str, str] | None = None
+        self,
+        *,
+        window: timedelta = WINDOW,
+        span: timedelta,
+        finer: Collection[timedelta] = (),
+        only: Mapping[str, str] | None = None,
     ) -> Measurements:
         """See LiveMetrics.measure."""
         asked = queries(window, span, only or {}, self._job)
@@ -158,7 +175,12 @@ class PrometheusMetrics:
         failures: dict[_Key, dict[str, float | None]] = {}
         for (*key, reason), value in tables.pop("failures").items():
             failures.setdefault(tuple(key), {})[reason] = value
-        return Measurements(datetime.fromtimestamp(at, UTC), window, span, tables, failures)
+        began = [(span, tables.pop("ready_since"))]
+        for each in finer:
+            question = queries(window, each, only or {}, self._job).ready_since
+            began.append((each, self._table(question, _LABELS, at)))
+        began.sort(key=lambda dated: dated[0])
+        return Measurements(datetime.fromtimestamp(at, UTC), window, tables, began, failures)
 
     def _clock(self) -> float:
         # Soaking time is a difference of two moments; taking both from Prometheus leaves skewed clocks out of it.

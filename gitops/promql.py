@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-__all__ = ["ERROR_RESPONSE", "Queries", "queries", "quote", "selector", "since"]
+__all__ = ["ERROR_RESPONSE", "Queries", "queries", "quote", "selector", "since", "spans_of"]
 
 _VERSION = "environment, model, version"
 # Latency quantiles are NaN while nobody asks, so the last one within this stretch speaks.
 _LATENCY_SECONDS = 300
 _STEPS = 60
+_SHORTEST = timedelta(minutes=1)
+_CLASS = 4  # times the span before; nine of them reach beyond the longest soak, whatever people write
 _LOOKS = 288  # within a window; every five minutes of a day
 # Our model.py counts the errors that it answers under this reason; for Triton they are successes.
 ERROR_RESPONSE = "ERROR_RESPONSE"
@@ -83,6 +85,20 @@ def queries(window: timedelta, span: timedelta, only: Mapping[str, str], job: st
         lately=f"sum by ({_VERSION}) ({since(success, timedelta(seconds=_LATENCY_SECONDS))})",
         duplicates=f"count by ({_VERSION}) ({duplicates})",
     )
+
+
+def spans_of(soaks: Iterable[timedelta]) -> list[timedelta]:
+    """The spans in which these soaks can be told, the shortest first, at least one.
+
+    Few for any number of soaks, and none much longer than its soak: a step of a month's span hides a soak of seconds.
+    """
+    spans: set[timedelta] = set()
+    for soak in set(soaks):
+        span = _SHORTEST
+        while span < soak * 1.1:
+            span *= _CLASS
+        spans.add(span)
+    return sorted(spans) or [_SHORTEST]
 
 
 def since(counter: str, window: timedelta) -> str:

@@ -69,6 +69,12 @@ def _training(limit: timedelta) -> timedelta:
     return limit
 
 
+def _soak(soak: timedelta) -> timedelta:
+    if not timedelta(0) <= soak <= timedelta(days=30):
+        raise ValueError(f"{format_duration(soak)} is no soak; write one from 0s to 30d, such as 10m")
+    return soak
+
+
 def _written(example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": r"^\s*<=\s*\S+\s*$", "examples": [example]})
 
@@ -189,7 +195,7 @@ class Promotion(_Section):
     """What must be seen in an environment before the version may go on to the next one."""
 
     min_requests: Annotated[int, Field(ge=1)] = 500
-    soak: Duration = timedelta(minutes=10)
+    soak: Annotated[Duration, AfterValidator(_soak)] = timedelta(minutes=10)
     error_ratio: _Share = Threshold("<=", 0.001)
     p95_ms: _Milliseconds | None = None
     replay: Annotated[int, Field(ge=0, le=1_000_000)] = 0

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Golden", "load_golden"]
 
-_LIMIT = 1 << 30  # bytes after decompression; golden requests are a sample, not a data set
+# Bytes after decompression: a training writes 64 MiB of requests at most, and their answers may be as large. The
+# promoter, which has 512 MiB for all it does, holds the file and its arrays.
+_LIMIT = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ def load_golden(source: Path | bytes) -> Golden:
     try:
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _LIMIT:
-                raise Rejected(f"{where} unpacks to more than {_LIMIT >> 20} MiB; keep fewer golden requests")
+                raise Rejected(
+                    f"{where} unpacks to more than {_LIMIT >> 20} MiB, twice the 64 MiB of requests that a training "
+                    "keeps; keep fewer golden requests"
+                )
         with np.load(io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False) as arrays:
             for key in arrays.files:
                 kind, _, name = key.partition("/")

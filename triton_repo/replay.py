@@ -67,15 +67,20 @@ def replay(
     batch: int = 1,
     timeout_s: float = 10.0,
     at_once: int = _AT_ONCE,
+    begin: int = 0,
+    seconds: float = math.inf,
 ) -> Replay:
     """Send `count` requests of `batch` rows to exactly that version, and compare each answer.
 
     An answer mismatches when a tensor is missing, has another shape or kind, holds NaN where PyTorch had none, or
     differs by more than tolerance (absolute). A server that is away is `failed`, never an error of ours.
-    address: host:port of the protocol.
+    address: host:port of the protocol. begin: the request to begin with; after the last golden one comes the first
+    again. seconds: after these no more are sent, but for the first `at_once`; `sent` says how many were.
     """
-    mismatched, failed, late, latencies = 0, 0, 0, []
-    for start, answer in _ask(address, model, number, golden, count, protocol, batch, timeout_s, at_once):
+    sent, mismatched, failed, late, latencies = 0, 0, 0, 0, []
+    asked = _ask(address, model, number, golden, count, protocol, batch, timeout_s, at_once, begin, seconds)
+    for start, answer in asked:
+        sent += 1
         if answer.outputs is None:
             failed += 1
             late += answer.seconds >= 0.9 * timeout_s
@@ -83,7 +88,7 @@ def replay(
         latencies.append(answer.seconds * 1000)
         mismatched += not same_answers(answer.outputs, _rows(golden.outputs, start, batch), tolerance)
     p95_ms = percentile(tuple(latencies), 0.95)
-    return Replay(sent=max(count, 0), failed=failed, late=late, mismatched=mismatched, p95_ms=p95_ms)
+    return Replay(sent=sent, failed=failed, late=late, mismatched=mismatched, p95_ms=p95_ms)
 
 
 def measure(
@@ -121,23 +126,32 @@ def _ask(
     batch: int,
     timeout_s: float,
     at_once: int,
+    begin: int = 0,
+    seconds: float = math.inf,
 ) -> Iterator[tuple[int, _Answer]]:
     """Each request's first row and its answer, in order of sending; memory stays that of `at_once` answers."""
     check_model(model)
     check_number(number)
     if min(batch, at_once) < 1:
         raise Rejected(f"batch {batch} and at_once {at_once} must be at least 1")
+    deadline = time.monotonic() + seconds
     with _client(address, protocol, timeout_s) as infer, ThreadPoolExecutor(at_once) as pool:
 
-        def ask(start: int) -> tuple[int, _Answer]:
+        def ask(place: int) -> tuple[int, _Answer] | None:
+            # Whatever time is left, something is learned, and repeated often enough everything.
+            if place >= at_once and time.monotonic() >= deadline:
+                return None
+            start = (begin + place) * batch % len(golden)
             feed = _rows(golden.inputs, start, batch)
             began = time.perf_counter()
             outputs = infer(model, number, feed)
             return start, _Answer(time.perf_counter() - began, outputs)
 
         for first in range(0, count, 64 * at_once):
-            starts = [i * batch % len(golden) for i in range(first, min(count, first + 64 * at_once))]
-            yield from pool.map(ask, starts)
+            if first and time.monotonic() >= deadline:
+                return
+            answers = pool.map(ask, range(first, min(count, first + 64 * at_once)))
+            yield from (answer for answer in answers if answer is not None)
 
 
 def _rows(arrays: dict[str, NDArray[Any]], start: int, batch: int) -> dict[str, NDArray[Any]]:

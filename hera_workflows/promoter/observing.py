@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from slipway.errors import SlipwayError, TryAgain
 from slipway.judge import Judgement, judge
 from slipway.observation import Observation, Replay
 from slipway.spec import Promotion
-from slipway.verdict import Verdict
+from slipway.verdict import Check, Verdict, worst
 from slipway.version import ModelVersion
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ def observe(
     store: ModelStore,
     served: Served,
     settled: bool,
+    replay_seconds: float,
 ) -> Observed:
     """Look at one version, as little as its verdict needs.
 
     served: what the platform says of it. settled: a PASS would change nothing, so a version that passes on its traffic
-    is not sent golden requests again and again.
+    is not sent golden requests again and again. replay_seconds: how long golden requests are sent, about.
     Measurements that fail are recorded in the observation; nothing is raised for them.
     """
     seen, now = _measured(measurements, environment, version, served), measurements.at
@@ -58,9 +60,30 @@ def observe(
         and not seen.errors
         and (passes or policy.replay)
     ):
-        seen = _asked(seen, store, served.address)
-        return Observed(seen, judge(seen, policy, now))
+        seen = _asked(seen, store, served.address, replay_seconds)
+        return Observed(seen, _so_far(judge(seen, policy, now), seen, policy))
     return Observed(seen, judge(seen, policy, now) if policy.replay else without_replay)
+
+
+def _so_far(judgement: Judgement, seen: Observation, policy: Promotion) -> Judgement:
+    """A replay that took too long shows that a version is bad, never that it is good."""
+    if seen.replay is None or judgement.verdict is Verdict.FAIL:
+        return judgement
+    # What earlier passes sent is among the requests.
+    came = seen.replay.sent + int(seen.requests or 0)
+    if came >= policy.replay:
+        return judgement
+    reason = f"{came:,} of {policy.replay:,} requests came so far; the next pass sends more golden ones"
+    short = Check(
+        name="replay",
+        verdict=Verdict.INSUFFICIENT_DATA,
+        value=came,
+        threshold=f">= {policy.replay}",
+        reason=reason,
+    )
+    checks = tuple(short if c.name == "replay" and c.verdict is Verdict.PASS else c for c in judgement.checks)
+    verdict = worst(checks)
+    return Judgement(verdict, checks, "; ".join(c.reason for c in checks if c.verdict is verdict))
 
 
 def _measured(measurements: Measurements, environment: str, version: ModelVersion, served: Served) -> Observation:
@@ -97,14 +120,14 @@ def _most(told: int | None, watched: int | None) -> int | None:
     return max(counts) if watched is not None else None
 
 
-def _asked(seen: Observation, store: ModelStore, address: str | None) -> Observation:
+def _asked(seen: Observation, store: ModelStore, address: str | None, seconds: float) -> Observation:
     """The observation with what Triton itself says: Prometheus may lag behind a release by a scrape."""
     if address is None:
         return seen
     try:
         if not _ready(address, seen):
             return seen.model_copy(update={"reconciled": False})
-        replayed = _replay(seen, store, address)
+        replayed = _replay(seen, store, address, seconds)
     except SlipwayError as error:
         return seen.model_copy(update={"errors": [*seen.errors, str(error)]})
     return seen.model_copy(update={"reconciled": True, "replay": replayed})
@@ -117,8 +140,11 @@ def _ready(address: str, seen: Observation) -> bool:
         return control.ready(seen.model, seen.number)
 
 
-def _replay(seen: Observation, store: ModelStore, address: str) -> Replay | None:
-    """Every golden request once, and more of them as long as the version has seen fewer than the policy asks for."""
+def _replay(seen: Observation, store: ModelStore, address: str, seconds: float) -> Replay | None:
+    """Every golden request once, and more of them as long as the version has seen fewer than the policy asks for.
+
+    What takes longer than `seconds` is left to the next pass, which begins where this one ended.
+    """
     from triton_repo.fetch import read_published
     from triton_repo.golden import load_golden
     from triton_repo.replay import replay
@@ -129,10 +155,13 @@ def _replay(seen: Observation, store: ModelStore, address: str) -> Replay | None
     if not wanted:
         return None
     golden = load_golden(read_published(store, manifest, "golden.npz"))
-    count = max(min(len(golden), wanted), wanted - int(seen.requests or 0))
+    before = int(seen.requests or 0)
+    count = max(min(len(golden), wanted), wanted - before)
+    tolerance, deadline = manifest.spec.serving.tolerance, time.monotonic() + seconds
 
     def send() -> Replay:
-        return replay(address, seen.model, seen.number, golden, count, manifest.spec.serving.tolerance)
+        left = deadline - time.monotonic()
+        return replay(address, seen.model, seen.number, golden, count, tolerance, begin=before, seconds=left)
 
     sent = send()
     # A machine that stood still for a moment looks the same once; only a version that never answers does so twice.

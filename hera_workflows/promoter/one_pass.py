@@ -7,9 +7,10 @@ what was judged, and before acting it is checked that what was judged is still w
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from gitops.promql import spans_of
 from hera_workflows.promoter.acting import Decision, close_stale
 from hera_workflows.promoter.observing import Observed, observe
 from hera_workflows.promoter.progress import tell
@@ -32,8 +33,6 @@ __all__ = ["FORGE_POINTS", "POINTS", "promote"]
 POINTS = ("read", "measured", "judged", "decided", "rechecked", "acted", "closed")
 # And where there is a forge.
 FORGE_POINTS = ("settled", "asked", "marked", "told", "explained", "superseded", "checked", "merged", "said")
-# Readiness is dated within the longest soak; no Prometheus looks back further than this.
-_LONGEST = timedelta(days=366)
 
 
 def promote(promoter: Promoter) -> Pass:
@@ -52,18 +51,21 @@ def promote(promoter: Promoter) -> Pass:
         if name == environment.name and promoter.model in (None, model)
     ]
     terms = read_terms(promoter.store, [version for _, version in releases])
-    soaks = [each.policy.soak for each in terms.values() if isinstance(each, Terms)]
-    span = min(max([timedelta(minutes=1), *(soak * 1.1 for soak in soaks)]), _LONGEST)
-    measurements = promoter.metrics.measure(span=span, only={"model": promoter.model} if promoter.model else {})
+    *finer, span = spans_of(each.policy.soak for each in terms.values() if isinstance(each, Terms))
+    only = {"model": promoter.model} if promoter.model else {}
+    measurements = promoter.metrics.measure(span=span, finer=finer, only=only)
     look = promoter.servers.look([each.name for each in scene.snapshot.environments.environments], scene.past)
     promoter.at("measured")
     closed, hindered = close_stale(promoter, scene)
     trouble += hindered
     if closed:
         scene = read_requests(scene, promoter.env_repo)
-    lines: list[Line] = []
-    for environment, version in releases:
-        lines += _judge(promoter, scene, measurements, look, environment, version, terms[version])
+    # The last environment first: what is bad in production does not wait until staging's replays are over.
+    judged = [
+        _judge(promoter, scene, measurements, look, environment, version, terms[version])
+        for environment, version in reversed(releases)
+    ]
+    lines = [line for each in reversed(judged) for line in each]
     try:
         if any(line.action in ("rolled back", "held") for line in lines):
             more, hindered = close_stale(promoter, read_scene(promoter.env_repo))
@@ -118,6 +120,7 @@ def _judge(
         store=promoter.store,
         served=look(environment.name, version),
         settled=all(isinstance(next_step(situation), Nothing) for situation in situations),
+        replay_seconds=promoter.replay_seconds,
     )
     promoter.at("judged")
     if seen.judgement.verdict is Verdict.FAIL:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Forges", "Line", "Pass", "Promoter", "Scene", "Terms", "read_requests", "read_scene", "read_terms"]
 
 Action = Literal["waiting", "requested", "merged", "rolled back", "held", "nothing", "failed"]
+# For the golden requests of one version. A pass has ten minutes for every version there is, and the next one goes on.
+_REPLAY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Promoter:
     run: str  # the workflow, or whoever runs it; a trailer of every commit
     model: str | None = None  # only this one
     forge: Forges | None = None  # None: people approve by `slipway approve`
+    replay_seconds: float = _REPLAY_SECONDS
     at: Callable[[str], None] = lambda point: None
 
 

@@ -64,6 +64,7 @@ def test_every_error_is_listed_not_only_the_first():
         (GOOD + "train: {timeout: 5x}", "model.yaml:3:18: '5x' is not a duration; write it as 90s, 10m, 1h30m or 2d"),
         (GOOD + "train: {timeout: 99999d}", "model.yaml:3:18: 99999d is no limit for a training; write one from 1s to 30d, such as 6h"),  # noqa: E501
         (GOOD + "train: {timeout: 0s}", "model.yaml:3:18: 0s is no limit for a training; write one from 1s to 30d, such as 6h"),  # noqa: E501
+        (GOOD + "promotion: {soak: 30d1s}", "model.yaml:3:19: 30d1s is no soak; write one from 0s to 30d, such as 10m"),
         (GOOD + "train: {params: {lr: .nan}}", "model.yaml:3:22: .nan is not a finite number; write an ordinary number"),  # noqa: E501
         (GOOD + "train: {params: {lr: [1]}}", "model.yaml:3:22: lr: [1] is not a plain value; write a number, text or true"),  # noqa: E501
         (GOOD + "gates: {accuracy: 0.9}", 'model.yaml:3:19: 0.9 is not a threshold; write it as ">= 0.95" or "<= 40"'),
@@ -150,7 +151,14 @@ def test_a_limit_that_asks_for_a_bad_model_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["promotion: {error_ratio: '<= 1'}", "promotion: {error_ratio: '<= 0'}", "gates: {accuracy: '>= 1'}"]
+    "text",
+    [
+        "promotion: {error_ratio: '<= 1'}",
+        "promotion: {error_ratio: '<= 0'}",
+        "promotion: {soak: 0s}",
+        "promotion: {soak: 30d}",
+        "gates: {accuracy: '>= 1'}",
+    ],
 )
 def test_the_ends_of_a_range_belong_to_it(text: str):
     assert problems(GOOD + text) == []

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops.metrics import PrometheusMetrics
-from gitops.promql import quote, selector
+from gitops.promql import quote, selector, spans_of
 from slipway.errors import Misconfigured
 
 pytestmark = pytest.mark.slow
@@ -171,6 +171,37 @@ def test_a_version_that_was_ready_before_the_span_is_dated_to_its_start(watch, m
     environment, _ = watch(triton(1))
     until(after(4))
     assert 0.5 < time.time() - measured(environment, span=timedelta(seconds=1)).ready_since.timestamp() < 3
+
+
+def test_a_span_of_a_month_hides_no_soak_of_seconds(watch, measured, until):
+    environment, _ = watch(triton(1))
+    until(after(4))
+    seen = measured(environment, span=timedelta(days=33), finer=[timedelta(seconds=1)])
+    assert 0.5 < time.time() - seen.ready_since.timestamp() < 3
+
+
+def test_a_beginning_is_dated_as_exactly_as_the_finest_span_shows_it(watch, measured, until):
+    before = time.time()
+    environment, _ = watch(triton(1))
+    until(after(4))
+    seen = measured(environment, span=timedelta(days=33), finer=[timedelta(hours=1), timedelta(minutes=1)])
+    assert before - 1 <= seen.ready_since.timestamp() <= time.time() - 3
+
+
+@given(soak=st.timedeltas(timedelta(0), timedelta(days=30)))
+def test_each_soak_is_told_to_a_thirteenth_of_it_or_a_second(soak):
+    [span] = spans_of([soak])
+    assert span >= soak * 1.1
+    assert span / 60 <= max(timedelta(seconds=1), soak / 13)
+
+
+def test_any_number_of_soaks_takes_few_spans():
+    spans = spans_of(timedelta(minutes=minutes) for minutes in range(0, 30 * 24 * 60, 3))
+    assert (len(spans), spans) == (9, sorted(spans))
+
+
+def test_models_of_one_soak_take_one_span():
+    assert (spans_of([timedelta(minutes=10)] * 100), spans_of([])) == ([timedelta(minutes=16)], [timedelta(minutes=1)])
 
 
 def test_the_slowest_replica_speaks_for_latency(watch, measured):

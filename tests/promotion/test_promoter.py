@@ -121,6 +121,43 @@ def test_too_few_requests_wait(world):
     assert (line.verdict, line.action) == (Verdict.INSUFFICIENT_DATA, "waiting")
 
 
+def test_the_long_soak_of_one_model_delays_no_other(world, until):
+    world.release(world.publish(soak="2s"))
+    world.release(world.publish("other", soak="30d"))
+    world.say(says(500) + says(500, model="other"))
+
+    def lines():
+        return {line.version.name: line for line in world.promote().lines}
+
+    until(lambda: lines()["toy"].action == "requested")
+    assert lines()["other"].reason.endswith("; 30d needed")
+
+
+def test_a_rollback_in_the_last_environment_comes_before_all_else(world):
+    for _ in range(2):
+        bad = world.publish()
+        world.release(bad)
+        world.say(says(500, number=bad.number))
+        world.promote()
+        approve(world.url, world.second, "toy", by="Ada", now=datetime.now(UTC))
+    world.release(world.publish("other"))
+    world.say(says(500, number=2) + says(500, model="other"))
+    world.say(says(500, 300, number=2), world.second)
+    found = []
+
+    def at(point: str) -> None:
+        if point == "acted":
+            found.append(read(world.url).release(world.second, "toy").number)
+
+    lines = world.promote(at=at).lines
+    assert found == [1, 1]
+    assert [(line.environment, line.version.name, line.action) for line in lines] == [
+        (world.first, "other", "requested"),
+        (world.first, "toy", "nothing"),
+        (world.second, "toy", "rolled back"),
+    ]
+
+
 def test_no_series_wait(world):
     world.release(world.publish())
     world.say("")

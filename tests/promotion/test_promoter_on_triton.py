@@ -19,7 +19,7 @@ from gitops.evidence import evidence_of
 from hera_workflows.promoter import Line
 from hera_workflows.promoter.servers import Addresses
 from slipway.errors import TryAgain
-from slipway.evidence import parse_evidence
+from slipway.evidence import agrees, parse_evidence
 from slipway.verdict import Verdict
 from triton_repo.control import TritonControl
 from triton_repo.server import RunningTriton, start_triton
@@ -46,9 +46,9 @@ class Served:
             )
         assert all(result.state in ("ready", "unchanged") for result in results), results
 
-    def promote(self, address: str | None = None) -> Line:
+    def promote(self, address: str | None = None, **changes: Any) -> Line:
         servers = Addresses({self.world.first: address or self.triton.grpc_address})
-        return self.world.promote(servers=servers).lines[0]
+        return self.world.promote(servers=servers, **changes).lines[0]
 
     def promote_until(self, action: str, address: str | None = None) -> Line:
         """Passes until one ends so; numbers come with the next scrape."""
@@ -119,6 +119,33 @@ def test_golden_requests_alone_carry_a_good_version_to_its_request(served):
     assert evidence.observation.requests >= 50
     assert evidence.observation.replay.mismatched == 0
     assert evidence.observation.reconciled
+
+
+def test_what_a_replay_has_no_time_for_is_sent_by_the_next_passes(served):
+    served.world.release(served.world.publish(**{**POLICY, "min_requests": 8, "soak": "0s"}))
+    served.reconcile()
+    lines: list[Line] = []
+    served.until(lambda: lines.append(served.promote(replay_seconds=0.0)) or lines[-1].action == "requested", 60)
+    short = [
+        line
+        for line in lines
+        if line.reason.endswith("of 50 requests came so far; the next pass sends more golden ones")
+    ]
+    assert short
+    assert {line.verdict for line in short} == {Verdict.INSUFFICIENT_DATA}
+    [evidence] = map(parse_evidence, evidence_of(served.world.url, lines[-1].commit)[1].values())
+    assert evidence.observation.replay.sent == 8
+    assert evidence.observation.requests >= 42
+    assert agrees(evidence)
+
+
+def test_passes_that_are_short_of_time_still_find_a_wrong_answer(served):
+    served.world.release(served.world.publish(**POLICY))
+    served.world.release(served.world.publish(answers=3.0, **POLICY))
+    served.reconcile()
+    lines: list[Line] = []
+    served.until(lambda: lines.append(served.promote(replay_seconds=0.0)) or lines[-1].action == "rolled back", 60)
+    assert "of 8 golden requests were answered wrongly" in lines[-1].reason
 
 
 def test_wrong_answers_take_a_version_out_at_once(served):

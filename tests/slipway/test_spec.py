@@ -79,6 +79,7 @@ def test_a_margin_is_an_ordinary_number(number: float) -> None:
         {"trian": {}},
         {"train": {"gpu": 1}},
         {"promotion": {"soak": "soon"}},
+        {"promotion": {"soak": "99999d"}},
         {"train": {"gpus": -1}},
         {"train": {"memory": "500m"}},
         {"data": {"train": {"url": "train.csv", "format": "csv", "max_size": "500m"}}},

@@ -49,6 +49,15 @@ def test_a_zip_bomb_is_refused_before_it_unpacks() -> None:
         load_golden(content.getvalue())
 
 
+def test_more_golden_requests_than_a_training_writes_are_refused_with_their_limit() -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("inputs/x.npy", bytes(1000))
+        archive.infolist()[0].file_size = 129 << 20
+    with pytest.raises(Rejected, match="unpacks to more than 128 MiB, twice the 64 MiB of requests that a training"):
+        load_golden(content.getvalue())
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x04K\x01.", bytes(100)])
 def test_other_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(Rejected, match="is not a file of golden requests"):

@@ -89,6 +89,26 @@ def test_a_server_that_says_nothing_fails_in_time(protocol: Protocol) -> None:
     assert (seen.failed, seen.late) == (4, 4)
 
 
+@BOTH
+def test_a_replay_ends_with_its_time_and_says_how_many_were_sent(served: Shop, protocol: Protocol) -> None:
+    seen = replay(address(served, protocol), "toy", 1, golden(2.0), 40, 1e-6, protocol=protocol, at_once=3, seconds=0)
+    assert (seen.sent, seen.failed, seen.mismatched) == (3, 0, 0)
+
+
+def test_a_server_that_says_nothing_holds_no_replay_longer_than_its_time() -> None:
+    with silent_server() as port:
+        seen = replay(f"127.0.0.1:{port}", "toy", 1, golden(2.0), 10**6, 1e-6, timeout_s=0.5, seconds=1.0)
+    assert 8 <= seen.sent == seen.failed <= 24
+
+
+def test_a_replay_goes_on_where_another_ended(served: Shop) -> None:
+    answers = golden(2.0).outputs["y"].copy()
+    answers[9] += 1  # the last of ten
+    expected = Golden(golden(2.0).inputs, {"y": answers})
+    for begin, wrong in ((0, 0), (8, 1), (19, 1), (20, 0)):
+        assert replay(address(served, "grpc"), "toy", 1, expected, 8, 1e-6, begin=begin).mismatched == wrong
+
+
 def test_a_request_of_the_wrong_shape_fails(served: Shop) -> None:
     wrong = Golden({"x": np.zeros((5, 3), np.float32)}, {"y": np.zeros((5, 3), np.float32)})
     seen = replay(address(served, "grpc"), "toy", 1, wrong, 5, 1e-6)
