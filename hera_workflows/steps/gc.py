@@ -60,7 +60,7 @@ def gc(
     for line in stays:
         click.echo(line, err=True)
     if stays:
-        raise Misconfigured(f"{len(stays)} old folders of the workspace could not be removed; the first: {stays[0]}")
+        raise Misconfigured(f"old folders that could not be removed: {len(stays)}; the first: {stays[0]}")
 
 
 def duration(text: str, flag: str) -> timedelta:

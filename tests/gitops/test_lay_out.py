@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -102,18 +100,6 @@ def test_a_commit_that_git_cannot_write_is_refused_with_what_git_says(
     with pytest.raises(Rejected, match=f"commit {commit[:12]} cannot be checked out: error: {said}.* push again"):
         laid_out(f"{scheme}{source.folder}", commit, tmp_path / "w")
     assert not (tmp_path / "w/r1/source").exists()
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for one megabyte."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "slipway-test", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize("sizes", [[3 << 20], [4096] * 400], ids=["one file", "many files"])

@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_removed_is_named_and_the_others_go(world: World
     line = f"{stays.parent} cannot be removed (Permission denied); remove it by hand, as its owner or root"
     assert said.splitlines() == [
         line,
-        f"slipway: 1 old folders of the workspace could not be removed; the first: {line}",
+        f"slipway: old folders that could not be removed: 1; the first: {line}",
     ]
     assert list((world.folder / "work").iterdir()) == [stays.parent]
 
