@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slipway.errors import Rejected, TryAgain
 from slipway.names import check_model, check_number
-from triton_repo.tensors import tensors
+from triton_repo.tensors import OWN_CONNECTION, tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def _grpc(
 ) -> dict[str, NDArray[Any]]:
     import tritonclient.grpc as triton
 
-    with triton.InferenceServerClient(address) as client:
+    with triton.InferenceServerClient(address, channel_args=OWN_CONNECTION) as client:
         result = client.infer(model, tensors(triton, inputs), str(number), client_timeout=timeout_s)
         return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from slipway.errors import Misconfigured, Rejected, TryAgain
 from slipway.names import check_model
 from triton_repo.server import SECRET_HEADER
+from triton_repo.tensors import OWN_CONNECTION
 
 __all__ = ["IndexEntry", "TritonControl"]
 
@@ -37,7 +38,7 @@ class TritonControl:
 
         self._address, self._timeout = grpc_address, timeout
         self._headers = {f"triton-grpc-protocol-{SECRET_HEADER}": secret} if secret else None
-        self._client = InferenceServerClient(grpc_address)
+        self._client = InferenceServerClient(grpc_address, channel_args=OWN_CONNECTION)
 
     def load(self, model: str, *, timeout: float | None = None) -> None:
         """Make the server read the model's config and serve what it says; raises Rejected when that fails.

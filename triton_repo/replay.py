@@ -17,7 +17,7 @@ from slipway.names import check_model, check_number
 from slipway.observation import Replay
 from triton_repo.answers import same_answers
 from triton_repo.golden import Golden
-from triton_repo.tensors import tensors
+from triton_repo.tensors import OWN_CONNECTION, tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -173,7 +173,7 @@ def _client(address: str, protocol: Protocol, timeout_s: float) -> Iterator[Infe
         import tritonclient.grpc as triton
         from tritonclient.utils import InferenceServerException
 
-        client = triton.InferenceServerClient(address)
+        client = triton.InferenceServerClient(address, channel_args=OWN_CONNECTION)
 
         def infer(model: str, number: int, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
             try:

@@ -1,4 +1,4 @@
-"""How do arrays become what Triton's clients send?"""
+"""How are Triton's clients made, and how do arrays become what they send?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["tensors"]
+__all__ = ["OWN_CONNECTION", "tensors"]
+
+# channel_args of a gRPC client. gRPC gives the clients of one process one connection, even for a while after it was
+# closed: who asks again because nothing answered would be given the same silence.
+OWN_CONNECTION = [
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+]
 
 
 def tensors(triton: Any, inputs: dict[str, NDArray[Any]]) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -61,15 +62,16 @@ def test_a_server_that_is_away_fails(protocol: Protocol) -> None:
 
 
 @contextmanager
-def silent_server() -> Iterator[int]:
-    """Takes connections and never says a word."""
+def silent_server(greeting: bytes = b"", connections: list[socket.socket] | None = None) -> Iterator[int]:
+    """Takes connections, which it may list, and after a greeting never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        kept: list[socket.socket] = []
+        kept: list[socket.socket] = [] if connections is None else connections
 
         def accept() -> None:
             try:
                 while True:
                     kept.append(server.accept()[0])
+                    kept[-1].sendall(greeting)
             except OSError:
                 return
 
@@ -87,6 +89,23 @@ def test_a_server_that_says_nothing_fails_in_time(protocol: Protocol) -> None:
     with silent_server() as port:
         seen = replay(f"127.0.0.1:{port}", "toy", 1, golden(2.0), 4, 1e-6, protocol=protocol, timeout_s=0.5)
     assert (seen.failed, seen.late) == (4, 4)
+
+
+@BOTH
+def test_two_replays_share_no_connection(protocol: Protocol) -> None:
+    settings_of_http2 = bytes(3) + b"\x04" + bytes(5)  # without which gRPC takes a connection for none yet
+    connections: list[socket.socket] = []
+    with silent_server(settings_of_http2 if protocol == "grpc" else b"", connections) as port:
+
+        def ask(_: int) -> int:
+            sent = replay(
+                f"127.0.0.1:{port}", "toy", 1, golden(2.0), 1, 1e-6, protocol=protocol, timeout_s=1, at_once=1
+            )
+            return sent.late
+
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(ask, range(2))) == [1, 1]
+    assert len(connections) == 2
 
 
 @BOTH
