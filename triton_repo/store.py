@@ -112,6 +112,14 @@ class ModelStore:
             )
         return self._parse(content, version.name, version.number), content
 
+    def holds(self, version: ModelVersion) -> bool:
+        """Whether it has exactly that version; gc removes those that nothing needed for long."""
+        try:
+            self.pinned(version)
+        except Rejected:
+            return False
+        return True
+
     def _parse(self, content: bytes, model: str, number: int) -> Manifest:
         where = f"{model}@{number} in {self.url}"
         manifest = parse_manifest(content, where)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,9 @@ from hera_workflows.cli.options import JSON
 from hera_workflows.settings import settings
 from hera_workflows.steps.gc import GRACE, KEEP_RUNS, RETENTION, collect, duration
 from hera_workflows.terminal import table
+
+if TYPE_CHECKING:
+    from triton_repo.retention import Decision
 
 __all__ = ["gc"]
 
@@ -31,7 +36,7 @@ def gc(home: Path | None, dry_run: bool, retention: str, grace: str, keep_runs: 
     slipway gc --retention 30d
     """
     configured = settings(home)
-    decisions = collect(
+    collected = collect(
         configured.need("store"),
         configured.need("env_repo"),
         configured.platform.workspace if configured.platform else None,
@@ -46,12 +51,17 @@ def gc(home: Path | None, dry_run: bool, retention: str, grace: str, keep_runs: 
             json.dumps(
                 [
                     {"version": f"{d.model}@{d.number}", "keep": d.keep, "reason": d.reason, "done": not dry_run}
-                    for d in decisions
+                    for d in collected.decisions
                 ],
                 indent=2,
             )
         )
-        return
+    else:
+        _show(collected.decisions, dry_run)
+    collected.check()
+
+
+def _show(decisions: Sequence[Decision], dry_run: bool) -> None:
     verb = {True: "keep", False: "would remove" if dry_run else "removed"}
     rows = [(verb[d.keep], f"{d.model}@{d.number}", d.reason) for d in decisions]
     click.echo(table(("DONE", "VERSION", "WHY"), rows))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.build import cache_folder
 from triton_repo.ports import free_ports
 
 SECRET = "a-secret-of-the-tests"
@@ -21,11 +22,11 @@ SECRET = "a-secret-of-the-tests"
 
 def program() -> Path:
     """versitygw as the test cluster built it."""
-    cache = Path(os.environ.get("SLIPWAY_CLUSTER_CACHE", Path.home() / ".cache" / "slipway-cluster"))
-    found = sorted(cache.glob("versitygw-*/bin/versitygw"))
+    found = sorted(cache_folder().glob("versitygw-*/bin/versitygw"))
     if not found:
         pytest.skip(
-            f"LEFT OUT: {cache} has no S3 server; `python -m tests.cluster build` makes one. No bucket was tested"
+            f"LEFT OUT: {cache_folder()} has no S3 server; `python -m tests.cluster build` makes one, and no bucket "
+            "was tested"
         )
     return found[-1]
 

@@ -58,7 +58,7 @@ class World:
 
     def collect(self, *, days: float = 200, workspace: Path | None = None, dry_run: bool = False) -> dict[str, str]:
         """The reasons of what is kept, and "" for what is removed, at a time so many days from now."""
-        decisions = collect(
+        collected = collect(
             self.store.url,
             self.env,
             workspace,
@@ -68,7 +68,7 @@ class World:
             dry_run=dry_run,
             now=datetime.now(UTC) + days * DAY,
         )
-        return {f"{d.model}@{d.number}": d.reason if d.keep else "" for d in decisions}
+        return {f"{d.model}@{d.number}": d.reason if d.keep else "" for d in collected.decisions}
 
 
 def world_of(store: ModelStore, keys: Keys, folder: Path) -> World:
