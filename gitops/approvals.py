@@ -49,7 +49,7 @@ def open_request(
 
     with opened(url) as remote:
         worthless = {request.head for request in list_requests(remote, environment) if request.changed}
-        others = strays(remote, environment)
+        others = strays(remote, environment).values()
 
     def change(tip: Tip) -> Edit | Done:
         snapshot = snapshot_of(url, tip, environment)
@@ -162,8 +162,8 @@ def _judged(remote: Remote, request: Request, expected_head: str | None) -> dict
     environment, model = request.environment, request.version.name
     if request.changed or (expected_head is not None and request.head != expected_head):
         raise Rejected(
-            f"{request.branch} is at {request.head[:12]}, which is not what was judged, or was judged against another "
-            f"release than {environment} has now; it must be judged again, which `slipway promote` does"
+            f"{request.branch} is at {request.head[:12]}, which is not what was judged, or {environment} is not: "
+            f"somebody has written there since; it must be judged again, which `slipway promote` does"
         )
     judged, path = files_at(remote, request.head, environment, model), release_path(environment, model)
     if parse_release_env(judged.get(path, b"").decode(errors="replace"), path) != request.version:
@@ -204,7 +204,7 @@ def reject(
 
     with opened(url) as remote:
         found = {r.version.number: r.version for r in list_requests(remote, environment) if r.version.name == model}
-        others = strays(remote, environment)
+        others = strays(remote, environment).values()
     edit(
         url,
         change,

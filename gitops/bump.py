@@ -20,12 +20,16 @@ def bump(
     operation: Operation,
     *,
     evidence: bytes | None = None,
+    compared: int | None = None,
     now: datetime | None = None,
     at: Callable[[str], None] = lambda point: None,
 ) -> Done:
     """Commit `version` as operation.environment's release; nothing is done when it or a newer one is there already.
 
-    Raises Rejected when the environment does not accept direct releases, is frozen, or holds the version.
+    compared: the number that the environment served when the version was validated, 0 for none; None: nobody knows.
+    Raises Rejected when the environment does not accept direct releases, is frozen, holds the version, serves a newer
+    one than it was compared with, or none any more: a later push, whose run did not wait for this one to be retried,
+    may have released or retired it.
     """
     if operation.version != version:
         raise Rejected(
@@ -45,6 +49,16 @@ def bump(
         # Two pushes at once: the one that was published later wins, whichever finishes first.
         if current is not None and current.number > version.number:
             return Done(snapshot.commit, created=False, reason=f"{version} is older than {environment}'s {current}")
+        if current is None and compared:
+            raise Rejected(
+                f"{version} was to follow {version.name}@{compared}, and {environment} serves none: it was retired "
+                "meanwhile, or another environment is the first now; push again what should be served"
+            )
+        if current is not None and compared is not None and current.number > compared:
+            raise Rejected(
+                f"{environment} serves {current} now, which {version} was not compared with when it was validated; "
+                "push again what should take its place"
+            )
         check_enter(snapshot, environment, version, now or datetime.now(UTC))
         message = render_message(f"Release {version} to {environment}", operation)
         return Edit(files_of(tip.files, environment, version, evidence), message)

@@ -148,13 +148,14 @@ def _decision(evidence: ServedEvidence) -> str:
 def _more(evidence: ServedEvidence, operation: Operation, links: Links) -> str:
     version, target = evidence.version, evidence.target
     stored = f"`{evidence.validation.report}` in the model store" if _is_path(evidence.validation.report) else ""
-    page = _link("as validate left it", links.report) if links.report else "an artifact of validate"
-    artifact = f"{page} in {_link('the workflow that trained it', links.training)}"
-    report = ", and ".join(part for part in (artifact if links.training else "", stored) if part)
+    trained = f"in {_link('the workflow that trained it', links.training)}" if links.training else ""
+    artifact = f"{_link('as validate left it', links.report)} {trained}" if links.report else ""
+    report = ", and ".join(part for part in (artifact, stored) if part)
     commit = operation.source_commit
     run = operation.run or "a run without a name"
     lines = [
         f"**Report**: {report}" if report else "",
+        f"**Trained**: {trained}" if trained and not links.report else "",
         f"**Source**: {_link(f'commit {commit[:12]}', links.source)}" if commit else "",
         f"**Judged**: {evidence.judged_at:%Y-%m-%d %H:%M:%S %Z} by {_link(escape(run), links.judging)}, at "
         f"{evidence.source_env_commit[:12]}",

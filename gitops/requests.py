@@ -31,8 +31,8 @@ class Request:
     base: str  # main's commit that was judged
     operation: Operation
     opened_at: datetime
-    # Not to be merged as it is: somebody pushed onto the branch, its commit does more than release the version, or the
-    # environment serves something else than it did when this was judged. Opening the request again replaces it.
+    # Not to be merged as it is: somebody pushed onto the branch, its commit does more than release the version, or what
+    # it writes is not what it was when this was judged, the release above all. Opening the request again replaces it.
     changed: bool = False
 
 
@@ -59,7 +59,7 @@ def parse_ref(ref: str) -> tuple[str, str, int] | None:
 
 
 def waiting(branches: Mapping[str, str], environment: str, model: str, strays: Collection[str] = ()) -> dict[int, str]:
-    """Number -> head of every request for a model, among branches (full ref -> commit) but those at `strays`."""
+    """Number -> head of every request for a model, among branches (full ref -> commit) that are not at `strays`."""
     found: dict[int, str] = {}
     for ref, head in branches.items():
         parsed = parse_ref(ref)
@@ -68,10 +68,10 @@ def waiting(branches: Mapping[str, str], environment: str, model: str, strays: C
     return found
 
 
-def strays(remote: Remote, environment: str) -> set[str]:
-    """The heads of branches that are named like an environment's requests and are none."""
+def strays(remote: Remote, environment: str | None = None) -> dict[str, str]:
+    """Branches that are named like requests, of all or of one environment, and are none: full ref -> head."""
     branches = remote.branches(prefix(environment), depth=LOOK_BACK)
-    return {head for ref, head in branches.items() if _request(remote, ref, head) is None}
+    return {ref: head for ref, head in branches.items() if _request(remote, ref, head) is None}
 
 
 def prefix(environment: str | None = None) -> str:
@@ -93,8 +93,10 @@ def list_requests(remote: Remote, environment: str | None = None) -> list[Reques
 
 def _changed(remote: Remote, request: Request, main: str) -> bool:
     place = (request.environment, request.version.name)
-    path = release_path(*place)
-    moved = files_at(remote, request.base, *place).get(path) != files_at(remote, main, *place).get(path)
+    base, head, now = (files_at(remote, commit, *place) for commit in (request.base, request.head, main))
+    writes = {release_path(*place)} | {path for path in base.keys() | head.keys() if base.get(path) != head.get(path)}
+    # What it writes somebody has written since: git would not merge it, or production serves another version.
+    moved = any(base.get(path) != now.get(path) for path in writes)
     return moved or not releases_only(remote, request.base, request.head, request.environment, request.version)
 
 

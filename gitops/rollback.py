@@ -36,13 +36,15 @@ def rollback(
     source_env_commit: str | None = None,
     verdict: str | None = None,
     expected: ModelVersion | None = None,
+    stored: Callable[[ModelVersion], bool] = lambda version: True,
     at: Callable[[str], None] = lambda point: None,
 ) -> Done:
     """One commit: release.env as it was with the last good version (or `number`), and a hold on the one served now.
 
     The last good version is the newest earlier release that is not on hold and that no person took out. evidence: why;
     without it the old release's own evidence comes back. expected: do nothing unless this version is still served.
-    A freeze does not stop a rollback.
+    stored: whether the store still has a version; gc removes those that nothing needed for long. A freeze does not stop
+    a rollback.
 
     Raises Rejected when nothing is served, or there is nothing to return to; in the second case the bad version is on
     hold all the same, so that it goes no further.
@@ -61,9 +63,9 @@ def rollback(
         known, place = past(url, start=snapshot.commit), (environment, model)
         events = [event for event in reversed(known.events) if (event.environment, event.model) == place]
         target = (
-            last_good(snapshot, environment, current, events, known.taken_out.get(place, ()))
+            last_good(snapshot, environment, current, events, known.taken_out.get(place, ()), stored)
             if number is None
-            else _asked_for(snapshot, environment, current, events, number)
+            else _asked_for(snapshot, environment, current, events, number, stored)
         )
         held = Hold.of(current, environment, reason, now)
         files: dict[str, bytes | None] = {hold_path(environment, model, current.number): render(held)}
@@ -106,16 +108,22 @@ def last_good(
     current: ModelVersion | None,
     events: Iterable[Event],  # of one model there, newest first
     taken_out: Collection[int],
+    stored: Callable[[ModelVersion], bool] = lambda version: True,
 ) -> ModelVersion | None:
     """What a rollback returns to: the newest earlier release that is not on hold and that no person took out."""
     for version in _earlier(current, events):
-        if version.number not in taken_out and snapshot.held(environment, version) is None:
+        if version.number not in taken_out and snapshot.held(environment, version) is None and stored(version):
             return version
     return None
 
 
 def _asked_for(
-    snapshot: Snapshot, environment: str, current: ModelVersion, events: Iterable[Event], number: int
+    snapshot: Snapshot,
+    environment: str,
+    current: ModelVersion,
+    events: Iterable[Event],
+    number: int,
+    stored: Callable[[ModelVersion], bool],
 ) -> ModelVersion:
     version = next((each for each in _earlier(current, events) if each.number == number), None)
     if version is None:
@@ -128,6 +136,8 @@ def _asked_for(
             f"{version} is on hold in {environment} ({held.reason}); "
             f"`slipway release-hold {environment} {version}` first"
         )
+    if not stored(version):
+        raise Rejected(f"the store has no {version} any more; return to a later version, or push its source again")
     return version
 
 

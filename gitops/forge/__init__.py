@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, get_args
 
+from slipway.text import one_line
+
 __all__ = [
     "KINDS",
     "Allowed",
@@ -48,6 +50,11 @@ class CommitStatus:
     state: StatusState
     description: str  # at most 140 characters
     url: str  # "" for none
+
+    @classmethod
+    def of(cls, state: StatusState, text: str, url: str = "") -> CommitStatus:
+        """With any text, as a forge keeps it."""
+        return cls(state, one_line(text, 140), url)
 
 
 @dataclass(frozen=True, slots=True)

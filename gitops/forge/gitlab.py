@@ -151,15 +151,25 @@ class GitLabApi:
         """See Api.protection."""
         if not self._get(answers.Branch, f"{self._project}/repository/branches/{_part(branch)}").protected:
             return None
+        approvals = self._approvals(branch)
         try:
             found = self._get(answers.Protected, f"{self._project}/protected_branches/{_part(branch)}")
         except Misconfigured:  # protected by a pattern, or only maintainers may read it
-            return Protection(0, None, None)
-        try:
-            approvals = self._get(answers.Approvals, f"{self._project}/approvals").approvals_before_merge
-        except Misconfigured:  # the free edition has none, and some tokens may not read it
-            approvals = 0
+            return Protection(approvals, None, None)
         return Protection(approvals, _who(found.push_access_levels), _who(found.merge_access_levels))
+
+    def _approvals(self, branch: str) -> int:
+        # The free edition has neither, and some tokens may not read them.
+        try:
+            before = self._get(answers.Approvals, f"{self._project}/approvals").approvals_before_merge
+        except Misconfigured:
+            before = 0
+        try:
+            items = list(self._list(f"{self._project}/approval_rules"))
+        except Misconfigured:
+            items = []
+        rules = [read(answers.ApprovalRule, item, self._url) for item in items]
+        return max(before, answers.approvals(rules, branch))
 
     def _call(
         self, method: str, path: str, content: dict[str, Any] | None = None, params: dict[str, Any] | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from slipway.names import Commit
 __all__ = [
     "READ",
     "WRITTEN",
+    "ApprovalRule",
     "Approvals",
     "Branch",
     "Level",
@@ -25,6 +27,7 @@ __all__ = [
     "Rights",
     "Status",
     "User",
+    "approvals",
     "written",
 ]
 
@@ -108,7 +111,32 @@ class Protected(Answer):
 
 
 class Approvals(Answer):
-    approvals_before_merge: int = Field(default=0, ge=0)
+    approvals_before_merge: int = Field(default=0, ge=0)  # deprecated; 0 although rules ask
+
+
+class ForBranch(Answer):
+    name: Line  # may be a pattern: "release/*"
+
+
+class ApprovalRule(Answer):
+    rule_type: Line = "regular"
+    approvals_required: int = Field(default=0, ge=0)
+    applies_to_all_protected_branches: bool = False
+    protected_branches: tuple[ForBranch, ...] = ()  # none: every branch
+
+
+def approvals(rules: Iterable[ApprovalRule], branch: str) -> int:
+    """How many people must approve whatever goes into a protected branch; one may count for several rules."""
+    return max((rule.approvals_required for rule in rules if _asks(rule, branch)), default=0)
+
+
+def _asks(rule: ApprovalRule, branch: str) -> bool:
+    # Whether this kind asks at all depends on what a report found, such as less coverage.
+    if rule.rule_type == "report_approver":
+        return False
+    if rule.applies_to_all_protected_branches or not rule.protected_branches:
+        return True
+    return any(fnmatchcase(branch, wanted.name) for wanted in rule.protected_branches)
 
 
 def written(found: Request) -> Written:

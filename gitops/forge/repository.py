@@ -16,7 +16,6 @@ from gitops.forge.api import Api, Comment
 from gitops.forge.calls import Missing, Refused, again
 from slipway.errors import Rejected
 from slipway.names import check_commit
-from slipway.text import one_line
 
 __all__ = ["ForgeRepository"]
 
@@ -104,7 +103,7 @@ class ForgeRepository:
     @again
     def status(self, commit: str, context: str, state: StatusState, description: str, url: str = "") -> None:
         """See Forge.status."""
-        wanted = CommitStatus(state, one_line(description, 140), url)
+        wanted = CommitStatus.of(state, description, url)
         now = self.api.statuses(check_commit(commit)).get(context)
         if now != wanted:
             self.api.add_status(commit, context, state, wanted.description, url, now)

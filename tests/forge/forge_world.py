@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from gitea_here import PEOPLE, Gitea
 from gitops.forge.open import open_forge
 from gitops.forge.repository import ForgeRepository
 
-__all__ = ["BRANCH", "ForgeWorld", "GitProject", "GiteaWorld", "need"]
+__all__ = ["BRANCH", "ForgeWorld", "GitProject", "GiteaWorld", "need", "until_mergeable"]
 
 BRANCH = "promote/production/digits-5"
 _WHO = {"GIT_AUTHOR_NAME": "slipway", "GIT_AUTHOR_EMAIL": "slipway@forge.test"}
@@ -48,6 +49,14 @@ def need(world: ForgeWorld, what: str) -> None:
     """Skip a test where the forge here does not do what it is about."""
     if what in world.lacks:
         pytest.skip(world.lacks[what])
+
+
+def until_mergeable(world: ForgeWorld, number: int) -> None:
+    """Wait until the forge has looked for conflicts and found none: before, it refuses every merge."""
+    deadline = time.monotonic() + 30
+    while not world.forge.api.numbered(number).request.mergeable:
+        assert time.monotonic() < deadline, f"request {number} does not become mergeable"
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True)

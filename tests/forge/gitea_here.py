@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.build import cache_folder
 from triton_repo.ports import free_ports
 
 __all__ = ["Gitea", "binary", "start_gitea"]
@@ -66,8 +67,7 @@ PEOPLE = ("slipway-bot", "grace")  # who proposes, who approves
 
 def binary() -> tuple[Path, Path] | None:
     """(program, its static files) of the newest Gitea in the test cluster's cache; None when none was built."""
-    cache = Path(os.environ.get("SLIPWAY_CLUSTER_CACHE") or Path.home() / ".cache" / "slipway-cluster")
-    built = sorted(cache.glob("gitea-*/bin/gitea"))
+    built = sorted(cache_folder().glob("gitea-*/bin/gitea"))
     return (built[-1], built[-1].parents[1] / "share") if built else None
 
 

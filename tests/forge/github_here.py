@@ -95,11 +95,11 @@ def _installed() -> tuple[Path, Path]:
             command = [str(node), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             # Node trusts its own list of authorities, unlike every other program on the machine.
             trusted = {"NODE_EXTRA_CA_CERTS": ssl.get_default_verify_paths().cafile or "", **os.environ}
-            done = subprocess.run(
-                command, cwd=fresh, env=trusted, capture_output=True, text=True, check=False, timeout=300
-            )
-            if done.returncode != 0:
-                pytest.skip(f"LEFT OUT: npm could not install the emulator: {done.stderr[-300:]}; nothing was checked")
+            try:
+                subprocess.run(command, cwd=fresh, env=trusted, capture_output=True, text=True, check=True, timeout=240)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                said = f"{error}: {error.stderr!r}"[-300:]
+                pytest.skip(f"LEFT OUT: npm could not install the emulator: {said}; nothing was checked")
             try:
                 Path(fresh).rename(place)
             except OSError:  # another process was first

@@ -1,9 +1,9 @@
 """A handwritten stand-in for GitLab, because no real one can be had from a package index.
 
 It does what https://docs.gitlab.com/api/ says of the endpoints that slipway uses, on real git repositories: merge
-requests, notes, branches, commit statuses with their refused transitions, protected branches. That it does so rightly
-rests on the documentation alone; what it is good for is that python-gitlab's requests are well formed and that the
-adapter keeps the same contract as those of real forges.
+requests, notes, branches, commit statuses with their refused transitions, protected branches, approval rules. That
+it does so rightly rests on the documentation alone; what it is good for is that python-gitlab's requests are well
+formed and that the adapter keeps the same contract as those of real forges.
 """
 
 from __future__ import annotations
@@ -143,7 +143,11 @@ class GitLabHere:
                 nobody = [{"access_level": 0, "access_level_description": "No one"}]
                 return {"name": "main", "push_access_levels": nobody, "merge_access_levels": levels}
             case ["GET", "approvals"]:
-                return {"approvals_before_merge": project.approvals or 0}
+                return {"approvals_before_merge": 0}  # deprecated: the rule says it
+            case ["GET", "approval_rules"]:
+                anybody = {"id": 1, "name": "All Members", "rule_type": "any_approver"}
+                where = {"applies_to_all_protected_branches": False, "protected_branches": []}
+                return [{**anybody, "approvals_required": project.approvals, **where}] if project.approvals else []
             case ["GET", "repository", "commits", commit, "statuses"]:
                 return list({s["name"]: s for s in project.statuses if s["sha"] == commit}.values())
             case ["POST", "statuses", commit]:

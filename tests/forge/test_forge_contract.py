@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from forge_world import BRANCH, ForgeWorld, need
+from forge_world import BRANCH, ForgeWorld, need, until_mergeable
 
 from gitops.forge import CommitStatus, Protection
+from gitops.forge.calls import Refused
 from slipway.errors import Rejected
 
 pytestmark = pytest.mark.slow
@@ -107,6 +108,29 @@ def test_a_request_is_not_merged_at_another_head_than_it_has(world: ForgeWorld):
     with pytest.raises(Rejected, match="must be judged again"):
         world.forge.merge(opened.number, before, "Promote digits@5")
     assert world.main() == before
+
+
+def test_the_forge_itself_refuses_to_merge_another_head_than_the_request_has(world: ForgeWorld):
+    head, before = world.push(BRANCH, "5"), world.main()
+    number = world.forge.open_request(BRANCH, "main", "Promote", "text").number
+    until_mergeable(world, number)
+    with pytest.raises(Refused):
+        world.forge.api.merge(number, before, "Promote digits@5", "")
+    assert world.main() == before
+    # Nothing else stood in its way; but Gitea looks for conflicts again after a refusal, and says 405 meanwhile.
+    assert world.forge.merge(number, head, "Promote digits@5") == world.main()
+
+
+def test_the_forge_itself_refuses_to_merge_what_was_pushed_after_the_last_look(world: ForgeWorld):
+    need(world, "moving heads")
+    judged, before = world.push(BRANCH, "5"), world.main()
+    number = world.forge.open_request(BRANCH, "main", "Promote", "text").number
+    moved = world.push(BRANCH, "6")
+    until_mergeable(world, number)
+    with pytest.raises(Refused):
+        world.forge.api.merge(number, judged, "Promote digits@5", "")
+    assert world.main() == before
+    assert world.forge.merge(number, moved, "Promote digits@6") == world.main()
 
 
 def test_a_request_that_conflicts_is_not_merged(world: ForgeWorld):

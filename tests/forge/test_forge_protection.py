@@ -1,4 +1,4 @@
-"""Who may push to a protected branch, by what each forge says of it."""
+"""Who may push to a protected branch and how many must approve, by what each forge says of it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ PROTECTED: dict[str, dict[str, Any]] = {
             ]
         },
         "/approvals": {"approvals_before_merge": 0},
+        "/approval_rules": [],
     },
 }
 
@@ -98,6 +99,53 @@ def test_a_gitlab_that_knows_no_approvals_says_who_may_push():
     assert _protection("gitlab", {"/approvals": None}).pushers == Allowed(others=("Maintainers", "The writer"))
 
 
+def _rule(approvals: int, *branches: str, kind: str = "regular", everywhere: bool = False) -> dict[str, Any]:
+    named = [{"id": number, "name": name} for number, name in enumerate(branches, 1)]
+    where = {"applies_to_all_protected_branches": everywhere, "protected_branches": named}
+    return {"name": "Reviewers", "rule_type": kind, "approvals_required": approvals, **where}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        _rule(2, kind="any_approver"),
+        _rule(2),
+        _rule(2, "release", everywhere=True),
+        _rule(2, "release", "main"),
+        _rule(2, "ma*"),
+    ],
+    ids=["of anybody", "of every branch", "of all that are protected", "of this one too", "of a pattern"],
+)
+def test_a_rule_of_gitlab_for_a_branch_says_how_many_must_approve(rule: dict[str, Any]):
+    assert _protection("gitlab", {"/approval_rules": [rule]}).approvals == 2
+
+
+def test_a_rule_of_gitlab_for_another_branch_asks_for_no_approval():
+    assert _protection("gitlab", {"/approval_rules": [_rule(2, "release")]}).approvals == 0
+
+
+def test_a_rule_of_gitlab_that_waits_for_a_report_asks_for_no_approval():
+    assert _protection("gitlab", {"/approval_rules": [_rule(2, kind="report_approver")]}).approvals == 0
+
+
+@pytest.mark.parametrize(("before", "approvals"), [(0, 2), (3, 3)])
+def test_what_asks_for_most_approvals_of_gitlab_counts(before: int, approvals: int):
+    said = {"/approvals": {"approvals_before_merge": before}, "/approval_rules": [_rule(1), _rule(2), _rule(0)]}
+    assert _protection("gitlab", said).approvals == approvals
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_gitlab_that_shows_no_rules_asks_for_the_approvals_of_before(status: int):
+    hidden = Reply.of(status, {"message": "no"})
+    said = {"/approvals": {"approvals_before_merge": 1}, "/approval_rules": hidden}
+    assert _protection("gitlab", said).approvals == 1
+
+
+def test_rules_of_gitlab_are_seen_where_those_who_may_push_are_not():
+    said = {"/protected_branches/main": None, "/approval_rules": [_rule(2)]}
+    assert _protection("gitlab", said) == Protection(2, None, None)
+
+
 BOT = {"users": [{"login": "bot"}]}
 ML = {"teams": [{"slug": "ml"}]}
 
@@ -131,12 +179,14 @@ def test_whom_a_ruleset_of_github_lets_push_is_not_a_login():
 
 
 def _protection(kind: str, instead: Mapping[str, Any]) -> Protection:
-    """What is made of PROTECTED with some of it answered otherwise, or with 404 for None."""
+    """What is made of PROTECTED with some of it answered otherwise: by content, by a Reply, or with 404 for None."""
     said = {**PROTECTED[kind], **instead}
 
     def answer(asked: Asked, behind: object) -> Reply:
         path = urlsplit(asked.path).path
         found = next(content for end, content in said.items() if path.endswith(end))
+        if isinstance(found, Reply):
+            return found
         return Reply.of(404, {"message": "Not Found"}) if found is None else Reply.of(200, found)
 
     with front("http://127.0.0.1:9", answer) as server:

@@ -184,6 +184,12 @@ def test_no_text_mentions_links_or_breaks_a_table(text: str):
     assert not re.search(r"[@#!%~&](?=[\w\"])|://|www\.", unescape(shown), re.IGNORECASE)
 
 
+def test_no_report_is_promised_that_cannot_be_opened():
+    body = proposal(_evidence(), OPERATION, Links(training="https://argo.test/workflows/p5")).body
+    assert "as validate left it" not in body
+    assert "**Trained**: in [the workflow that trained it](https://argo.test/workflows/p5)" in body
+
+
 def test_a_model_version_is_named_as_the_release_will_be():
     body = proposal(_evidence(), OPERATION).body
     assert f"-DIGEST={ModelVersion('digits', 3, _named(3).digest).digest}" in body

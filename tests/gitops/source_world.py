@@ -9,12 +9,23 @@ from pathlib import Path
 from env_world import PERSON
 
 from gitops.remote import opened
-from hera_workflows.steps.plan import plan_push
+from hera_workflows.pushed import changes_of
 from slipway.change import Change
 
 __all__ = ["YAML", "Source", "first_push", "planned"]
 
-YAML = "name: {name}\ntask: multiclass-classification\ntrain: {{gpus: 2, cpu: '4', memory: 8Gi, timeout: 2h}}\n"
+YAML = """\
+name: {name}
+task: multiclass-classification
+train:
+  gpus: 2
+  cpu: "4"
+  memory: 8Gi
+  ephemeral_storage: 20Gi
+  node_selector: {{cloud.example/accelerator: h200}}
+  tolerations: [{{key: nvidia.com/gpu, operator: Exists}}, {{key: team, value: vision, effect: NoExecute}}]
+  timeout: 2h
+"""
 
 
 class Source:
@@ -53,7 +64,7 @@ class Source:
 def planned(url: Path | str, before: str, after: str) -> tuple[list[Change], dict[str, str]]:
     """What plan says of a push to the repository at `url`."""
     with opened(str(url)) as remote:
-        return plan_push(remote, before, after)
+        return changes_of(remote, [before], after)
 
 
 def first_push(folder: Path) -> Source:

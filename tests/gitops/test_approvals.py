@@ -155,6 +155,20 @@ def test_a_request_that_cannot_be_merged_is_replaced_when_opened_again(anywhere:
     assert approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head=again.head).created
 
 
+def test_a_request_whose_files_somebody_wrote_on_main_meanwhile_is_replaced_when_opened_again(
+    anywhere: World, now: datetime
+):
+    anywhere.bump(1)
+    anywhere.propose(1)
+    anywhere.edit_by_hand({"envs/production/digits/kustomization.yaml": "mine\n"})
+    (seen,) = requests(anywhere.url)
+    assert seen.changed
+    again = anywhere.propose(1)
+    assert not again.changed
+    approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head=again.head)
+    assert anywhere.show("envs/production/digits/kustomization.yaml") == "mine\n"
+
+
 FORGED = {
     "a freeze": "envs/production/freeze.json",
     "another model": "envs/production/other/release.env",
@@ -231,7 +245,7 @@ def test_another_release_in_the_target_since_it_was_judged_refuses(anywhere: Wor
     anywhere.edit_by_hand(
         {"envs/production/digits/release.env": f"MODEL=digits\nVERSION=1\nDIGEST={version(1).digest}\n"}
     )
-    with pytest.raises(Rejected, match="judged against another release than production has now"):
+    with pytest.raises(Rejected, match="not what was judged, or production is not"):
         approve(anywhere.url, "production", "digits", by="Ann", now=now)
     judged_again = anywhere.propose(2)
     assert approve(anywhere.url, "production", "digits", by="Ann", now=now, expected_head=judged_again.head).created

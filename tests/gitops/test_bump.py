@@ -9,6 +9,7 @@ from env_world import World, version
 
 from gitops.bump import bump
 from gitops.hold import freeze, hold
+from gitops.retire import retire
 from slipway.environments import Freeze, Hold
 from slipway.errors import Misconfigured, Rejected
 from slipway.operation import Operation, parse_message
@@ -42,6 +43,29 @@ def test_an_older_version_that_comes_late_changes_nothing(anywhere: World):
     late = anywhere.bump(4)
     assert not late.created
     assert late.reason == "digits@4 is older than staging's digits@5"
+
+
+@pytest.mark.parametrize("compared", [0, 4])
+def test_a_version_that_was_compared_with_an_older_one_than_is_served_is_refused(anywhere: World, compared: int):
+    anywhere.bump(5)
+    operation = Operation("bump/late", "bump", "staging", version(6))
+    with pytest.raises(Rejected, match="staging serves digits@5 now, which digits@6 was not compared with"):
+        bump(anywhere.url, version(6), operation, compared=compared)
+
+
+def test_a_version_of_a_model_that_was_retired_since_it_was_compared_is_refused(anywhere: World):
+    anywhere.bump(5)
+    retire(anywhere.url, "staging", "digits", operation_id="retire/1")
+    operation = Operation("bump/late", "bump", "staging", version(6))
+    with pytest.raises(Rejected, match="digits@6 was to follow digits@5, and staging serves none: it was retired"):
+        bump(anywhere.url, version(6), operation, compared=5)
+
+
+@pytest.mark.parametrize("compared", [None, 5, 7])
+def test_a_version_takes_the_place_of_what_it_was_compared_with(world: World, compared: int | None):
+    world.bump(5)
+    bump(world.url, version(8), Operation("bump/8", "bump", "staging", version(8)), compared=compared)
+    assert world.read().release("staging", "digits") == version(8)
 
 
 def test_a_kustomization_that_people_edited_stays(world: World):

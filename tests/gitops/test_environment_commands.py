@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 def slipway(world: World):
     """slipway("history", …) runs the real command: (exit status, standard output, standard error)."""
 
-    def run(*arguments: str) -> tuple[int, str, str]:
+    def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
         done = subprocess.run(
             [sys.executable, "-m", "hera_workflows", *arguments],
-            env={**os.environ, "ENV_REPO": world.url, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "ENV_REPO": world.url, "PYTHONPATH": str(ROOT), **variables},
             cwd=world.tmp,
             capture_output=True,
             text=True,
@@ -97,6 +97,29 @@ def test_rollback_without_an_earlier_version_ends_with_65(slipway, world: World)
     world.bump(1)
     status, _, err = slipway("rollback", "staging", "digits")
     assert (status, "on hold now" in err) == (65, True)
+
+
+def test_a_rollback_returns_to_no_version_that_the_store_lost(slipway, world: World):
+    world.bump(1)
+    world.bump(2)
+    (world.tmp / "store").mkdir()
+    status, _, err = slipway("rollback", "staging", "digits", MODEL_STORE=str(world.tmp / "store"))
+    assert (status, "the only good version" in err, world.read().release("staging", "digits")) == (65, True, version(2))
+
+
+def test_a_rollback_is_done_although_nobody_can_ask_the_store_and_says_so(slipway, world: World):
+    world.bump(1)
+    world.bump(2)
+    status, _, err = slipway("rollback", "staging", "digits", MODEL_STORE="")
+    assert (status, world.read().release("staging", "digits")) == (0, version(1))
+    assert "nobody looked whether the store still has digits@1: MODEL_STORE is unset" in err
+
+
+def test_values_whose_images_have_no_digest_set_up_nothing(slipway, world: World):
+    (world.tmp / "values.yaml").write_text("images: {light: 'registry.example/light:1.0'}\n")
+    before = world.read().commit
+    status, _, err = slipway("env", "init", world.url, "--values", str(world.tmp / "values.yaml"))
+    assert (status, "images.light has no digest" in err, world.read().commit) == (78, True, before)
 
 
 def test_freeze_and_unfreeze(slipway, world: World):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +19,9 @@ from gitops.layout import kubernetes_name
 from gitops.seed import default_folder
 from hera_workflows.cli import slipway
 from slipway.errors import Misconfigured
+from tests.cluster.build import cache_folder
 
+pytestmark = pytest.mark.timeout(600)  # whichever test is the first may have to build the program
 MODULE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.1"
 INSTALL = Path(__file__).parents[2] / "docs/install.md"
 NAMES = ["digits", "with_underscore", "with-underscore", "0digit", "ends-", "a", "x" * 63]
@@ -26,7 +29,9 @@ NAMES = ["digits", "with_underscore", "with-underscore", "0digit", "ends-", "a",
 
 @pytest.fixture(scope="session")
 def kustomize() -> Path:
-    """The real program, built from its Go module into a folder that later runs find again."""
+    """The real program: the one that the test cluster built, or one from its Go module, which later runs find again."""
+    for built in cache_folder().glob(f"kustomize-{MODULE.rpartition('@')[2]}-*/bin/kustomize"):
+        return built
     folder = (
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "slipway-tests" / MODULE.rpartition("@")[2]
     )
@@ -35,7 +40,7 @@ def kustomize() -> Path:
         if shutil.which("go") is None:
             pytest.skip("LEFT OUT: kustomize cannot be built, because Go is not on PATH; no folder was checked")
         built = subprocess.run(
-            ["go", "install", MODULE], env={**os.environ, "GOBIN": str(folder)}, capture_output=True, timeout=280
+            ["go", "install", MODULE], env={**os.environ, "GOBIN": str(folder)}, capture_output=True, timeout=540
         )
         if built.returncode:
             pytest.skip(f"LEFT OUT: Go could not build {MODULE}: {built.stderr.decode()[-200:]}; no folder was checked")
@@ -56,7 +61,6 @@ def built(world: World, kustomize: Path):
     return build
 
 
-@pytest.mark.timeout(400)
 def test_every_folder_builds(built):
     for model in NAMES:
         assert set(built(model)) == {"ConfigMap", "Service", "Deployment", "PodDisruptionBudget"}, model
@@ -148,14 +152,9 @@ def test_the_values_file_decides_images_and_store_and_people_keep_their_files(
     world: World, kustomize: Path, tmp_path: Path
 ):
     world.bump(3)
-    digest = "sha256:" + "5" * 64
-    values = tmp_path / "values.yaml"
-    settings = {
-        "images": {"light": f"registry.example.com:5000/slipway/light@{digest}", "triton": "triton:25.06"},
-        "store": "s3://models/of-ours",
-        "secrets": {"store_read": "bucket"},
-    }
-    values.write_text(yaml.safe_dump(settings))
+    light, triton_of_ours = f"registry.example.com:5000/slipway/light@{digest('5')}", f"triton@{digest('6')}"
+    settings = {"store": "s3://models/of-ours", "secrets": {"store_read": "bucket"}}
+    values = write_values(tmp_path, light=light, triton=triton_of_ours, **settings)
     before = {path: world.show(path) for path in world.paths() if not path.startswith((AUTOSCALING, INSTALLATION))}
     initialize(world, values)
     assert {path: world.show(path) for path in before} == before
@@ -164,24 +163,22 @@ def test_the_values_file_decides_images_and_store_and_people_keep_their_files(
     out = subprocess.check_output([kustomize, "build", work / "envs/staging/digits"])
     pod = next(i for i in yaml.safe_load_all(out) if i["kind"] == "Deployment")["spec"]["template"]["spec"]
     fetch, triton = pod["initContainers"][0], pod["containers"][0]
-    assert (fetch["image"], triton["image"]) == (f"registry.example.com:5000/slipway/light@{digest}", "triton:25.06")
+    assert (fetch["image"], triton["image"]) == (light, triton_of_ours)
     assert {"name": "MODEL_STORE", "value": "s3://models/of-ours"} in fetch["env"]
     assert {"secretRef": {"name": "bucket"}} in fetch["envFrom"]
     assert "store" not in {volume["name"] for volume in pod["volumes"]}
 
 
 def test_the_images_of_an_earlier_values_file_come_back_when_it_does(world: World, tmp_path: Path):
-    values, seen = tmp_path / "values.yaml", []
-    for tag in ("1", "2", "1"):
-        values.write_text(yaml.safe_dump({"images": {"triton": f"triton:{tag}"}}))
-        initialize(world, values)
-        seen.append(yaml.safe_load(world.show(f"{INSTALLATION}/kustomization.yaml"))["images"][1]["newTag"])
-    assert seen == ["1", "2", "1"]
+    seen = []
+    for digit in ("1", "2", "1"):
+        initialize(world, write_values(tmp_path, triton=f"triton@{digest(digit)}"))
+        seen.append(yaml.safe_load(world.show(f"{INSTALLATION}/kustomization.yaml"))["images"][1]["digest"])
+    assert seen == [digest("1"), digest("2"), digest("1")]
 
 
 def test_the_same_values_file_again_changes_nothing(world: World, tmp_path: Path):
-    values = tmp_path / "values.yaml"
-    values.write_text("store: s3://models\n")
+    values = write_values(tmp_path, store="s3://models")
     initialize(world, values)
     before = world.main()
     initialize(world, values)
@@ -191,6 +188,18 @@ def test_the_same_values_file_again_changes_nothing(world: World, tmp_path: Path
 def test_a_store_that_servers_cannot_read_is_refused():
     with pytest.raises(Misconfigured, match="give /store or s3://bucket/prefix"):
         render_installation(Installation(store="gs://models"))
+
+
+def digest(digit: str) -> str:
+    return f"sha256:{digit * 64}"
+
+
+def write_values(folder: Path, light: str = "", triton: str = "", **settings: Any) -> Path:
+    """A values file whose images have digests."""
+    images = dict.fromkeys(("light", "train", "evaluate", "triton"), f"slipway/any@{digest('0')}")
+    images |= {name: image for name, image in (("light", light), ("triton", triton)) if image}
+    (path := folder / "values.yaml").write_text(yaml.safe_dump({"images": images, **settings}))
+    return path
 
 
 def initialize(world: World, values: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from source_world import YAML, Source
 
 from gitops.remote import opened
-from hera_workflows.steps.plan import lay_out
+from hera_workflows.source_tree import lay_out
 from slipway.errors import Rejected, TryAgain
 
 
@@ -118,7 +119,7 @@ def test_a_plan_killed_while_it_writes_leaves_no_half_tree_and_the_next_one_does
     command += ["--before", source.first, "--after", after, "--run", "r1", "--workspace", str(tmp_path / "w")]
     command += ["--output", str(tmp_path / "changes.json")]
     tree, staging = tmp_path / "w/r1/source", tmp_path / "w/r1/.staging/source"
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)})
     while not (staging / "data").exists():
         assert process.poll() is None
     process.kill()

@@ -9,10 +9,13 @@ import pytest
 from source_world import YAML, Source, planned
 
 from gitops.layout import kubernetes_name
+from gitops.remote import opened
 from hera_workflows.changed import Tree, changed_models
+from hera_workflows.pushed import back_again, changes_of
 from hera_workflows.steps.plan import plan
 from slipway.change import Change
 from slipway.errors import Rejected
+from slipway.spec import Toleration
 
 ZEROS = "0" * 40
 
@@ -79,6 +82,12 @@ def test_a_change_says_what_training_needs(source: Source):
             gpus="2",
             cpu="4",
             memory="8Gi",
+            ephemeral_storage="20Gi",
+            node_selector={"cloud.example/accelerator": "h200"},
+            tolerations=[
+                Toleration(key="nvidia.com/gpu", operator="Exists"),  # of every effect
+                Toleration(key="team", value="vision", effect="NoExecute"),
+            ],
             timeout_seconds="7800",  # 2h and what a pod does around its training
         )
     ]
@@ -206,6 +215,26 @@ def run_step(source: Source, after: str, folder: Path) -> str:
         standalone_mode=False,
     )
     return output.read_text()
+
+
+def test_a_push_that_undoes_one_that_is_not_planned_yet_trains_what_that_one_changed(source: Source):
+    changed = source.commit({"models/digits/model.py": "2", "models/other/model.yaml": None})
+    undone = source.commit({"models/digits/model.py": "1", "models/other/model.yaml": YAML.format(name="other")})
+    with opened(str(source.folder)) as remote:
+        assert changes_of(remote, [source.first], undone) == ([], {})
+        changes, _ = changes_of(remote, [changed, source.first], undone)
+    assert {change.model: change.action for change in changes} == {"digits": "changed", "other": "changed"}
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_deleted_model_that_a_later_push_put_back_is_not_retired(source: Source, scheme: str, tmp_path: Path):
+    gone = source.commit({"models/other/model.yaml": None})
+    assert json.loads(run_step(source, gone, tmp_path))[0]["action"] == "deleted"
+    source.commit({"models/other/model.yaml": YAML.format(name="other")})
+    changes, _ = planned(f"{scheme}{source.folder}", source.first, gone)
+    with opened(f"{scheme}{source.folder}") as remote:
+        assert back_again(remote, "main", changes) == {"other"}
+    assert json.loads(run_step(source, gone, tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", ["{{=1+1}}", "{{{=1+1}}}", "{{workflow.name}}"])

@@ -108,6 +108,13 @@ def test_a_named_version_that_was_never_released_before_is_refused(world: World,
         roll_back(world, number=number)
 
 
+def test_a_named_version_that_the_store_lost_is_refused(world: World):
+    for number in (1, 2, 3):
+        world.bump(number)
+    with pytest.raises(Rejected, match="the store has no digits@1 any more; return to a later version"):
+        roll_back(world, number=1, stored=lambda version: version.number != 1)
+
+
 def test_without_an_earlier_version_the_bad_one_is_held_and_the_caller_told(anywhere: World):
     anywhere.bump(1)
     for _ in range(2):
