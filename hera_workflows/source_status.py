@@ -42,6 +42,7 @@ class Failed:
 
     step: str
     message: str
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +64,22 @@ def was_heard(statuses: Mapping[str, CommitStatus]) -> bool:
     An error of the push as a whole says neither.
     """
     push = statuses.get(_PUSH)
-    return was_planned(statuses) or (push is not None and push.state != "error")
+    return _of_models(statuses) or (push is not None and push.state != "error")
 
 
 def was_planned(statuses: Mapping[str, CommitStatus]) -> bool:
     """Whether each model that a commit's push changed was seen to; else the next push has to bring them."""
     push = statuses.get(_PUSH)
-    return any(name.startswith(_PREFIX) for name in statuses) or (push is not None and push.state == "success")
+    return push.state == "success" or (push.state != "error" and _of_models(statuses)) if push else _of_models(statuses)
+
+
+def _of_models(statuses: Mapping[str, CommitStatus]) -> bool:
+    return any(name.startswith(_PREFIX) for name in statuses)
 
 
 def was_tried(statuses: Mapping[str, CommitStatus]) -> bool:
     """Whether slipway says anything of a commit."""
-    return _PUSH in statuses or was_planned(statuses)
+    return _PUSH in statuses or _of_models(statuses)
 
 
 def hear(forge: Forge, commit: str, changed: Sequence[str], deleted: Sequence[str], page: str) -> None:
@@ -101,23 +106,34 @@ def finish(
 ) -> None:
     """Say how it ended for each model of which the commit still says that it is trained; at least that it was heard of.
 
-    released: model -> environment, of those that this workflow released. Raises what the forge raises.
+    What this workflow said of an error is said anew where it has a page: it was tried again. What could not be retired
+    is said of the push, for the commit says nothing of that model. released: model -> environment, of those that this
+    workflow released. Raises what the forge raises.
     """
     statuses = forge.statuses(commit)
-    training = [
-        name.removeprefix(_PREFIX)
-        for name, status in statuses.items()
-        if name.startswith(_PREFIX) and (status.state, status.description) == ("pending", TRAINING)
-    ]
-    if failed and not any(name.startswith(_PREFIX) for name in statuses):
-        # The push itself was refused, or it broke and trains no model: what is said of one is all that can be said.
-        told = [replace(each, message=_MODEL.sub(r"\1: \2", each.message)) for each in failed]
+    known = {name.removeprefix(_PREFIX): each for name, each in statuses.items() if name.startswith(_PREFIX)}
+    retired = [each for each in failed if each.template == "retire"]
+    trained = [each for each in failed if each not in retired]
+    training = {
+        model
+        for model, status in known.items()
+        if (status.state, status.description) == ("pending", TRAINING)
+        or (page and (status.state, status.url) == ("error", page))
+    }
+    if others := retired if known else failed:
+        # Or the push itself was refused, or it broke and trains no model: what is said of one is all that can be said.
+        # Argo names the tries and, in no order, what they were tries of, which says nothing of the cause.
+        causes = [each for each in others if _MODEL.search(each.message)] or others
+        told = [replace(each, message=_MODEL.sub(r"\1: \2", each.message)) for each in causes]
         only = endings(["push"], succeeded, told, {})["push"]
-        forge.status(commit, _PUSH, only.state, only.text, page)
-    elif succeeded and not was_planned(statuses):
+        # What could not be retired, the next push brings again; a failure beside models would say that it is done.
+        forge.status(commit, _PUSH, "error" if known else only.state, only.text, page)
+    elif succeeded and (not was_planned(statuses) or ((push := statuses.get(_PUSH)) and push.state != "success")):
         # The forge did not answer when plan wanted to say it; left unsaid, the push would be delivered once more.
         forge.status(commit, _PUSH, "success", "heard of; its workflow succeeded", page)
-    for model, ending in endings(training, succeeded, failed, released).items():
+    if known:  # the forge did not answer when plan wanted to name these, too
+        training |= {match[1] for each in trained if (match := _MODEL.search(each.message))} - known.keys()
+    for model, ending in endings(sorted(training), succeeded, trained, released).items():
         forge.status(commit, context(model), ending.state, ending.text, page)
 
 

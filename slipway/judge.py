@@ -16,7 +16,7 @@ from slipway.verdict import Check, Verdict, worst
 __all__ = ["DOUBT", "Judgement", "judge", "proven_above"]
 
 # The chance, at one look, of calling a version bad whose true error ratio is just allowed. Small, because the
-# promoter looks every minute and because what follows is a rollback.
+# promoter looks again every few minutes and because what follows is a rollback.
 DOUBT = 0.001
 
 

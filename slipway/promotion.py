@@ -78,13 +78,15 @@ class Situation:
     judgement: Judgement
     hold: Hold | None  # on this version, in the environment that serves it
     target: Target | None  # None: this is the last environment
+    returned: bool = False  # it came back here in the place of a newer one
 
 
 def next_step(now: Situation) -> Step:
     """The one thing to do. Only FAIL rolls back, only PASS promotes, and a version never replaces a newer one.
 
-    Rollbacks are never frozen. A version that is on hold where it is served goes no further. An INCONCLUSIVE
-    validation is never merged without a person.
+    Rollbacks are never frozen. What came back in the place of a newer one is not rolled back by itself: two that fail
+    one after the other speak of something else than the version, and each step back would hold one more. A version that
+    is on hold where it is served goes no further. An INCONCLUSIVE validation is never merged without a person.
     """
     if now.judgement.verdict is Verdict.FAIL:
         return _after_failure(now)
@@ -106,6 +108,11 @@ def _after_failure(now: Situation) -> Step:
         return Nothing(f"held already, but still released: there is no good version before it in {now.environment}")
     if now.policy.rollback == "off":
         return Nothing(f"model.yaml says rollback: off; run `slipway rollback {now.environment} {now.version.name}`")
+    if now.returned:
+        return Nothing(
+            f"it came back in the place of a newer one, and fails, too ({now.judgement.reason}): look for a cause "
+            f"outside of the model; `slipway rollback {now.environment} {now.version.name}` goes back further"
+        )
     return Rollback(now.judgement.reason)
 
 

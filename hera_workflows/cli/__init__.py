@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconcile": ("platform", "Make the servers serve what the environment repository says."),
     "run": ("workflows", "Run a rendered workflow on this machine, or resume it."),
     "logs": ("workflows", "Show the logs of a workflow's steps."),
-    "render": ("workflows", "Write the workflow manifests to deploy/."),
+    "render": ("workflows", "Write what an installation applies, to deploy/."),
     "doctor": ("doctor", "Check an installed cluster, and say what is missing and how to mend it."),
     "try": ("try_", "Send your own picture, sentence or row to a served model."),
     "models": ("models", "List the versions in the model store."),

@@ -58,6 +58,8 @@ def env_init(home: Path | None, url: str | None, folder: Path | None, values: Pa
     from hera_workflows.templates.values import read_values
 
     said = read_values(values) if values else None
+    if said:
+        said.images.need_digests()
     where = check_url(url or (said.env_repo if said else env_repo(home)))
     if "://" not in where and not Path(where).exists() and (where.startswith((".", "/")) or ":" not in where):
         git = Git(Path(where))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -11,9 +12,12 @@ import click
 
 from hera_workflows.cli.options import BY, env_repo
 from hera_workflows.identity import who
+from hera_workflows.settings import settings
+from slipway.errors import Misconfigured, SlipwayError
 
 if TYPE_CHECKING:
     from gitops.edit import Done
+    from slipway.version import ModelVersion
 
 __all__ = ["freeze", "release_hold", "retire", "rollback", "unfreeze"]
 
@@ -48,6 +52,7 @@ def rollback(home: Path | None, environment: str, model: str, reason: str, numbe
         operation_id=f"rollback/{uuid4().hex}",
         number=number,
         by=by or who(),
+        stored=partial(_stored, settings(home).store),
     )
     _say(done, f"{environment}: rolled {model} back")
 
@@ -142,6 +147,19 @@ def retire(home: Path | None, environment: str, model: str, by: str | None) -> N
 
     done = remove(env_repo(home), environment, model, operation_id=f"retire/{uuid4().hex}", by=by or who())
     _say(done, f"{environment}: retired {model}")
+
+
+def _stored(store: str | None, version: ModelVersion) -> bool:
+    from triton_repo.store import open_store
+
+    try:
+        if store is None:
+            raise Misconfigured("MODEL_STORE is unset")
+        return open_store(store).holds(version)
+    except SlipwayError as error:
+        # No reason to go on serving what is bad.
+        click.echo(f"nobody looked whether the store still has {version}: {error}", err=True)
+        return True
 
 
 def _check(reason: str) -> None:

@@ -52,7 +52,9 @@ def up(given: Path | None, project: Path | None, home: Path | None, as_json: boo
 
 
 @click.command()
-@click.option("--home", type=_FOLDER, help="The platform's folder; else the nearest .slipway/ here or above.")
+@click.option(
+    "--home", type=_FOLDER, help="The platform's folder; else SLIPWAY_HOME, else the nearest .slipway/ here or above."
+)
 @click.option("--purge", is_flag=True, help="Remove its folder too: every version, log and decision in it.")
 @click.option("--yes", is_flag=True, help="Do not ask before removing.")
 @click.pass_obj

@@ -132,7 +132,7 @@ def run(
 def logs(
     given: Path | None, name: str | None, step: str | None, follow: bool, root: Path | None, as_json: bool
 ) -> None:
-    """List the runs; or show the logs of one RUN, or of one STEP of it.
+    """List the last 20 runs; or show the logs of one RUN, or of one STEP of it.
 
     \b
     slipway logs

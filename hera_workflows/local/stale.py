@@ -11,9 +11,10 @@ import signal
 import time
 from pathlib import Path
 
-__all__ = ["MARK", "kill_marked"]
+__all__ = ["MARK", "begins", "kill_marked"]
 
 MARK = "SLIPWAY_STEP"
+_NEW = 2.0  # seconds
 _ROUNDS = 50  # a process that forks while it is being killed is found in the next round
 
 
@@ -25,12 +26,25 @@ def kill_marked(prefix: str) -> int:
     wanted = f"{MARK}={prefix}".encode()
     killed = 0
     for _ in range(_ROUNDS):
-        found = [pid for pid in _pids() if _carries(pid, wanted) and _kill(pid, wanted)]
-        if not found:
+        pids = _pids()
+        undecided = any(begins(pid) for pid in pids)  # asked first: what shows its environment since is found below
+        found = [pid for pid in pids if _carries(pid, wanted) and _kill(pid, wanted)]
+        if not found and not undecided:
             break
         killed += len(found)
         time.sleep(0.01)
     return killed
+
+
+def begins(pid: int) -> bool:
+    """Whether a process has just begun a program and shows no environment yet; that takes some milliseconds."""
+    process = Path(f"/proc/{pid}")
+    # An older one without an environment was given none; a kernel thread and a zombie have no program.
+    with contextlib.suppress(OSError):
+        if not (process / "environ").read_bytes() and (process / "exe").readlink():
+            ticks = int((process / "stat").read_text().rpartition(")")[2].split()[19])
+            return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK") < _NEW
+    return False
 
 
 def _pids() -> list[int]:

@@ -42,6 +42,11 @@ def make_folder(home: Path) -> None:
         raise Misconfigured(f"{home} cannot be written ({error.strerror}); choose another folder with --home") from None
 
 
+_UPDATE_SOURCE = """\
+#!/bin/sh
+[ "$1" = refs/heads/BRANCH ] && [ -n "$(printf %s "$3" | tr -d 0)" ] || exit 0
+exec GUARD "$(pwd -P)" "$3"
+"""
 # Decisions are not rewritten; the branch of a promotion that must be judged again is.
 _UPDATE = """\
 #!/bin/sh
@@ -118,6 +123,7 @@ def _hooks(home: Path) -> None:
     stopped = f"if [ -e {shlex.quote(str(home / STOPPED))} ]; then echo {shlex.quote(refusal)} >&2; exit 1; fi\n"
     scripts = {
         "source.git/hooks/pre-receive": "#!/bin/sh\n" + stopped,
+        "source.git/hooks/update": _UPDATE_SOURCE.replace("BRANCH", BRANCH).replace("GUARD", _command("source_guard")),
         "source.git/hooks/post-receive": _script("event", home),
         "env.git/hooks/update": _UPDATE.replace("BRANCH", BRANCH).replace("GUARD", _command("guard")),
         "env.git/hooks/post-receive": _script("environment_event", home),

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hera_workflows.local.stale import begins
 from slipway.errors import TryAgain
 
 if TYPE_CHECKING:
@@ -94,8 +95,9 @@ def stop(home: Path, role: str | None = None, *, timeout: float = 20) -> int:
 
     seen: set[psutil.Process] = set()
     for _ in range(_ROUNDS):
+        undecided = any(begins(pid) for pid in psutil.pids())
         processes = belonging(home, role)
-        if not processes:
+        if not processes and not undecided:
             return len(seen)
         seen |= set(processes)
         pids = {process.pid for process in processes}
@@ -109,4 +111,8 @@ def stop(home: Path, role: str | None = None, *, timeout: float = 20) -> int:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(alive, timeout=timeout)
-    raise TryAgain(f"{len(belonging(home, role))} processes of {home} do not end; see `ps`, then run this again")
+        if not processes:
+            time.sleep(0.01)
+    if not (left := belonging(home, role)):
+        return len(seen)
+    raise TryAgain(f"{len(left)} processes of {home} do not end; see `ps`, then run this again")

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from gitops.approvals import Request, approve, check_merge, open_request, reject
+from gitops.approvals import Request, approve, check_merge, open_request
 from gitops.environment_repo import Snapshot, read
-from gitops.proposal import escape
 from gitops.rollback import rollback
-from hera_workflows.promoter.pull_requests import explain
-from slipway.errors import Rejected, SlipwayError, TryAgain
+from slipway.errors import Rejected, TryAgain
 from slipway.evidence import promotion_evidence, render_evidence
 from slipway.operation import Operation, render_message
 from slipway.promotion import Situation
@@ -20,11 +18,11 @@ from slipway.promotion import Situation
 if TYPE_CHECKING:
     from gitops.forge import ForgeRequest
     from hera_workflows.promoter.observing import Observed
-    from hera_workflows.promoter.scene import Promoter, Scene
+    from hera_workflows.promoter.scene import Promoter
     from slipway.manifest import Manifest
     from slipway.version import ModelVersion
 
-__all__ = ["Decision", "close_stale"]
+__all__ = ["Decision"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,7 @@ class Decision:
                 source_env_commit=self.judged.commit,
                 verdict=self.seen.judgement.verdict.value,
                 expected=version,
+                stored=self.promoter.store.holds,
                 at=self._points,
             )
         except Rejected as error:
@@ -162,44 +161,3 @@ class Decision:
             judged_at=self.seen.observation.observed_at,
         )
         return render_evidence(evidence)
-
-
-def close_stale(promoter: Promoter, scene: Scene) -> tuple[list[Request], list[SlipwayError]]:
-    """Close the requests whose version was meanwhile taken out of the environment that it comes from.
-
-    Returns those that were closed, and what kept others open: the next pass tries them again.
-    """
-    forge = promoter.forge.environments if promoter.forge else None
-    closed: list[Request] = []
-    trouble: list[SlipwayError] = []
-    for request in scene.waiting.values():
-        environment, version = scene.snapshot.environments.get(request.environment), request.version
-        source = environment.after if environment else None
-        if source is None or promoter.model not in (None, version.name):
-            continue
-        hold = scene.snapshot.held(source, version)
-        if hold is None and version.number not in scene.past.taken_out.get((source, version.name), ()):
-            continue
-        reason = f"it was taken out of {source}{f': {hold.reason}' if hold else ''}"
-        try:
-            # Closed after the branch is gone: an open branch whose request is closed was closed by a person.
-            page = explain(forge, request, f"Closed: {escape(reason)}.") if forge else None
-            if not _reject(promoter, request, reason):
-                continue
-            promoter.at("closed")
-            closed.append(request)
-            if forge is not None and page is not None:
-                forge.close(page.number)
-        except SlipwayError as error:
-            trouble.append(error)
-    return closed, trouble
-
-
-def _reject(promoter: Promoter, request: Request, reason: str) -> bool:
-    """False when somebody closed it first, or has proposed another version: the next pass looks again."""
-    version = request.version
-    try:
-        reject(promoter.env_repo, request.environment, version.name, by="the promoter", reason=reason, expected=version)
-    except Rejected:
-        return False
-    return True

@@ -30,7 +30,9 @@ class Cluster:
 
     def __init__(self, argocd_namespace: str = "argocd") -> None:
         """Raises Misconfigured where no cluster is known."""
-        self._api = connect(remedy="apply deploy/, whose Roles let slipway-release read it")
+        self._api = connect(
+            remedy="kubectl apply -k what slipway render wrote, whose Roles let slipway-release read it"
+        )
         self._argocd = argocd_namespace
 
     def look(self, environments: Sequence[str], past: Past) -> Look:

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from gitops.promql import spans_of
-from hera_workflows.promoter.acting import Decision, close_stale
+from hera_workflows.promoter.acting import Decision
+from hera_workflows.promoter.marks import mark_others
 from hera_workflows.promoter.observing import Observed, observe
 from hera_workflows.promoter.progress import tell
 from hera_workflows.promoter.pull_requests import present, settle
 from hera_workflows.promoter.scene import Line, Pass, Promoter, Scene, Terms, read_requests, read_scene, read_terms
+from hera_workflows.promoter.stale import close_stale
 from slipway.environments import Environment
 from slipway.errors import SlipwayError
 from slipway.judge import Judgement
@@ -70,6 +72,9 @@ def promote(promoter: Promoter) -> Pass:
         if any(line.action in ("rolled back", "held") for line in lines):
             more, hindered = close_stale(promoter, read_scene(promoter.env_repo))
             closed, trouble = closed + more, trouble + hindered
+        if promoter.forge is not None and not trouble:
+            shown = {(line.target, line.version) for line in lines if line.target and line.page}
+            trouble += mark_others(promoter, scene, shown, datetime.now(UTC))
         tell(promoter, lines, datetime.now(UTC))
     except SlipwayError as error:
         trouble.append(error)
@@ -123,15 +128,17 @@ def _judge(
         replay_seconds=promoter.replay_seconds,
     )
     promoter.at("judged")
-    if seen.judgement.verdict is Verdict.FAIL:
+    situations = [replace(situation, judgement=seen.judgement) for situation in situations]
+    if isinstance(next_step(situations[0]), Rollback):
         situations = situations[:1]  # it is taken out once, whatever would have come after it
-    return [_follow(promoter, scene, replace(s, judgement=seen.judgement), seen) for s in situations]
+    return [_follow(promoter, scene, situation, seen) for situation in situations]
 
 
 def _passed(
     scene: Scene, environment: Environment, version: ModelVersion, terms: Terms, target: Target | None
 ) -> Situation:
     """Where a version stands, as if it had passed."""
+    brought = scene.past.released.get((environment.name, version.name))
     return Situation(
         environment=environment.name,
         version=version,
@@ -140,6 +147,7 @@ def _passed(
         judgement=Judgement(Verdict.PASS, (), ""),
         hold=scene.snapshot.held(environment.name, version),
         target=target,
+        returned=brought is not None and brought.before is not None and brought.before.number > version.number,
     )
 
 
@@ -154,6 +162,7 @@ def _follow(promoter: Promoter, scene: Scene, situation: Situation, seen: Observ
         "waiting",
         "",
         ready=any(check.name == "ready" and check.verdict is Verdict.PASS for check in seen.judgement.checks),
+        stays=situation.returned or situation.policy.rollback == "off",
     )
     decision = Decision(promoter, scene.snapshot, situation, seen)
     try:

@@ -1,17 +1,20 @@
 """How far did a version come? Said on the commit of the source repository that it was trained from.
 
-It follows from git each time, so a pass that was killed leaves nothing unsaid; only what changed lately is looked at.
+It follows from git each time, so a pass that was killed leaves nothing unsaid; only what changed lately, or may fail
+and stay, is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from gitops.forge import CommitStatus
 from hera_workflows.promoter.scene import read_scene
 from hera_workflows.source_status import context
+from slipway.verdict import Verdict
 from slipway.version import ModelVersion
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ __all__ = ["Progress", "progress", "tell"]
 
 # What happened before is said already; a forge would soon refuse to be asked about every version every few minutes.
 _LATELY = timedelta(hours=6)
-_MOST = 50  # events
+_MOST = 50  # events, and as many versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +39,26 @@ class Progress:
 
 
 def tell(promoter: Promoter, lines: Sequence[Line], now: datetime) -> None:
-    """Say on source commits how far the versions came to which something happened lately.
+    """Say on source commits how far the versions came to which something happened lately, or which fail or may have.
 
     lines: what the pass made of each release. Raises what the forge and the environment repository raise.
     """
     if promoter.forge is None:
         return
-    scene = read_scene(promoter.env_repo)
+    scene, source = read_scene(promoter.env_repo), promoter.forge.source
     sources = _sources(scene.past.events)
     newest: dict[tuple[str, str], ModelVersion] = {}  # a commit may have been trained twice
-    for version in _lately(scene, now):
+    for version in [*_lately(scene, now), *_watched(lines)]:
         if promoter.model in (None, version.name) and (commit := sources.get(version)) is not None:
             place = commit, version.name
             newest[place] = max(version, newest.get(place, version), key=lambda each: each.number)
     for (commit, model), version in newest.items():
         if (said := progress(scene, version, [line for line in lines if line.version == version])) is not None:
-            page = said.page or promoter.forge.page(promoter.run)
-            promoter.forge.source.status(commit, context(model), said.state, said.text, page)
+            known = source.statuses(commit).get(context(model))
+            # Who said it first stays its page: with each pass's own, each would say it anew, up to what a forge keeps.
+            if known is not None and known == CommitStatus.of(said.state, said.text, said.page or known.url):
+                continue
+            source.status(commit, context(model), said.state, said.text, said.page or promoter.forge.page(promoter.run))
             promoter.at("said")
 
 
@@ -72,6 +78,11 @@ def progress(scene: Scene, version: ModelVersion, lines: Sequence[Line]) -> Prog
     furthest = serving[-1]
     if not any(line.ready for line in lines if line.environment == furthest):
         return Progress("pending", f"released to {furthest}, not served there yet")
+    if failing := [line for line in lines if line.environment == furthest and line.verdict is Verdict.FAIL]:
+        # Without the numbers: a forge keeps so many statuses of a commit and no more.
+        stays = all(line.stays for line in failing)
+        follows = "stays there until a person acts" if stays else "is to be rolled back"
+        return Progress("failure", f"fails in {furthest}, and {follows}")
     for line in lines:
         if line.page is not None and line.target not in serving:
             return Progress("success", f"served in {furthest}; waits for approval for {line.target}", line.page)
@@ -91,12 +102,17 @@ def _sources(events: Sequence[Event]) -> dict[ModelVersion, str]:
     return {o.version: o.source_commit for o in operations if o.version is not None and o.source_commit is not None}
 
 
-def _lately(scene: Scene, now: datetime) -> Iterator[ModelVersion]:
-    """The versions to which something happened, each once."""
+def _watched(lines: Sequence[Line]) -> list[ModelVersion]:
+    """The versions that fail or, since they would not be rolled back, may have failed before."""
+    found = [line for line in lines if line.stays or line.verdict is Verdict.FAIL]
+    return [line.version for line in sorted(found, key=lambda line: line.verdict is not Verdict.FAIL)][:_MOST]
+
+
+def _lately(scene: Scene, now: datetime) -> dict[ModelVersion, None]:
+    """The versions to which something happened, in order."""
     events = [event for event in scene.past.events[-_MOST:] if now - event.when < _LATELY]
     versions: dict[ModelVersion, None] = {}
     for event in events:
         named = event.operation.version if event.operation is not None else None
         versions |= dict.fromkeys(v for v in (event.before, event.after, named) if v is not None)
-    versions |= {request.version: None for request in scene.requests if now - request.opened_at < _LATELY}
-    return iter(versions)
+    return versions | {request.version: None for request in scene.requests if now - request.opened_at < _LATELY}

@@ -9,24 +9,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gitops.approvals import Request, reject
-from gitops.evidence import evidence_at
 from gitops.proposal import Links, checks_table, proposal
-from gitops.release import paths_of, refuse_broken
-from gitops.requests import parse_ref
+from gitops.remote import opened
+from gitops.requests import parse_ref, strays
+from hera_workflows.promoter.marks import STATUS, evidence_of, status_of
 from slipway.errors import Rejected, TryAgain
-from slipway.evidence import ServedEvidence, parse_evidence
-from slipway.verdict import Verdict
 
 if TYPE_CHECKING:
-    from gitops.forge import Forge, ForgeRequest, StatusState
+    from gitops.forge import Forge, ForgeRequest
     from hera_workflows.promoter.observing import Observed
     from hera_workflows.promoter.scene import Forges, Promoter, Scene
     from slipway.operation import Operation
 
-__all__ = ["STATUS", "explain", "present", "settle"]
+__all__ = ["explain", "present", "settle"]
 
-# On a request's head; a branch protection that asks for it lets nothing be merged but what was judged.
-STATUS = "slipway/verdict"
+_NOT_JUDGED = "not what was judged; it is judged again, or close it"
 
 
 def settle(promoter: Promoter, forge: Forge, shown: Sequence[ForgeRequest], scene: Scene) -> list[str]:
@@ -34,7 +31,7 @@ def settle(promoter: Promoter, forge: Forge, shown: Sequence[ForgeRequest], scen
 
     shown: the forge's open requests, as they were before `scene` was read. A merged request's branch is deleted. One
     that a person closed is rejected: its version is held, so that it is not proposed again. One whose branch is gone is
-    closed. Raises what the forge raises.
+    closed; one whose branch somebody wrote anew stays, for it is judged again. Raises what the forge raises.
     """
     done: list[str] = []
     open_now = {request.branch for request in shown}
@@ -43,7 +40,7 @@ def settle(promoter: Promoter, forge: Forge, shown: Sequence[ForgeRequest], scen
             continue
         if request.branch in open_now:
             if request.changed:
-                forge.status(request.head, STATUS, "error", "not what was judged; it is judged again, or close it")
+                forge.status(request.head, STATUS, "error", _NOT_JUDGED)
             continue
         found = forge.request(request.branch)
         if found is None or found.state == "open" or found.head != request.head:
@@ -60,12 +57,22 @@ def settle(promoter: Promoter, forge: Forge, shown: Sequence[ForgeRequest], scen
                 done.append(f"{request.version} for {request.environment} was merged by {by}: {found.url}")
         promoter.at("settled")
     branches = {request.branch for request in scene.requests}
-    for pull in shown:
-        if parse_ref(f"refs/heads/{pull.branch}") and pull.branch not in branches:
+    unknown = [pull for pull in shown if parse_ref(f"refs/heads/{pull.branch}") and pull.branch not in branches]
+    rewritten = _rewritten(promoter.env_repo) if unknown else {}
+    for pull in unknown:
+        if (head := rewritten.get(f"refs/heads/{pull.branch}")) is not None:
+            forge.status(head, STATUS, "error", _NOT_JUDGED)
+        else:
             forge.comment(pull.number, "gone", "Closed: its branch is gone, so this is not proposed any more.")
             forge.close(pull.number)
-            promoter.at("settled")
+        promoter.at("settled")
     return done
+
+
+def _rewritten(env_repo: str) -> dict[str, str]:
+    """Branches of requests on which nothing is left of what was judged: full ref -> head."""
+    with opened(env_repo) as remote:
+        return strays(remote)
 
 
 def present(promoter: Promoter, scene: Scene, request: Request, seen: Observed) -> ForgeRequest:
@@ -79,12 +86,12 @@ def present(promoter: Promoter, scene: Scene, request: Request, seen: Observed) 
     found = forge.request(request.branch)
     if found is not None and found.state != "open" and found.head == request.head:
         raise TryAgain(f"{found.url} was {found.state} a moment ago; run again")
-    evidence = _evidence(promoter.env_repo, request)
+    evidence = evidence_of(promoter.env_repo, request)
     links = _links(promoter.forge, scene, request.operation, promoter.run, evidence.validation.node)
     text = proposal(evidence, request.operation, links)
     pull = forge.open_request(request.branch, "main", text.title, text.body)
     promoter.at("asked")
-    state, why = _status(scene, request, evidence, seen)
+    state, why = status_of(scene, request, evidence, seen)
     forge.status(request.head, STATUS, state, why, pull.url)
     promoter.at("marked")
     checks = checks_table(seen.judgement.checks)
@@ -119,21 +126,6 @@ def _links(forges: Forges, scene: Scene, operation: Operation, run: str, node: s
     )
 
 
-def _status(scene: Scene, request: Request, evidence: ServedEvidence, seen: Observed) -> tuple[StatusState, str]:
-    """What stands on the head: a person must not merge what slipway itself would not merge now."""
-    if seen.judgement.verdict is Verdict.FAIL:
-        return "failure", f"FAIL since: {seen.judgement.reason}"
-    try:
-        refuse_broken(scene.snapshot, *paths_of(request.environment, request.version.name))
-    except Rejected as problem:
-        return "error", str(problem)
-    if (hold := scene.snapshot.held(request.environment, request.version)) is not None:
-        return "failure", f"held in {request.environment}: {hold.reason}"
-    if (freeze := scene.snapshot.frozen(request.environment, seen.observation.observed_at)) is not None:
-        return "pending", f"{request.environment} is frozen: {freeze.reason}"
-    return "success", f"{evidence.verdict}: {evidence.reason}"
-
-
 def explain(forge: Forge, request: Request, why: str) -> ForgeRequest | None:
     """Say in an open request why it is about to be closed; None when the forge has none."""
     found = forge.request(request.branch)
@@ -155,11 +147,3 @@ def _reject(promoter: Promoter, request: Request, closed: ForgeRequest) -> None:
         )
     except Rejected:
         return  # Another process was first, or another version was proposed: the next pass looks again.
-
-
-def _evidence(url: str, request: Request) -> ServedEvidence:
-    place = (request.head, request.environment, request.version.name)
-    found = parse_evidence(evidence_at(url, [place]).get(place, b""), f"evidence of {request.branch}")
-    if not isinstance(found, ServedEvidence):
-        raise Rejected(f"{request.branch} carries no evidence of what was served; close it and let it be judged again")
-    return found

@@ -68,6 +68,7 @@ class Line:
     reason: str
     commit: str | None = None  # that this pass made
     ready: bool = False  # in every replica
+    stays: bool = False  # even if it fails, so a FAIL may pass
     page: str | None = None  # of the request that waits, on the forge
     error: SlipwayError | None = field(default=None, compare=False)
 

@@ -46,7 +46,9 @@ def bump(model: str, number: str, digest: str, commit: str, run_name: str, env_r
         verdict=manifest.validation.outcome.value,
     )
     evidence = bump_evidence(version, manifest, environment, run=run_name)
-    done = release(env_repo, version, operation, evidence=evidence)
+    champion = manifest.validation.champion
+    compared = int(champion.rpartition("@")[2]) if champion else 0
+    done = release(env_repo, version, operation, evidence=evidence, compared=compared)
     click.echo(f"{environment}: released {version} ({done.commit[:12]})" if done.created else done.reason)
 
 

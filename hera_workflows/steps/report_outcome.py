@@ -136,7 +136,7 @@ def _tell_source(
         operation = event.operation
         if operation is not None and (operation.action, operation.run) == ("bump", workflow) and operation.version:
             released[operation.version.name] = operation.environment
-    steps = [Failed(_clean(f.displayName), _why(f)) for f in _steps(failed)]
+    steps = [Failed(_clean(f.displayName), _why(f), f.templateName) for f in _steps(failed)]
     finish(source, commit, status == "Succeeded", steps, released, page)
 
 

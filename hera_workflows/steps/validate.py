@@ -29,7 +29,9 @@ __all__ = ["refuse_overtaken", "validate", "validate_model"]
 @click.option("--source-repo", help="The repository that was pushed to, for whether a newer push was faster.")
 @click.option("--branch", default="main", show_default=True, help="Its branch whose pushes count.")
 @click.option("--backend", type=click.Choice(["python", "onnxruntime"]), default="python", show_default=True)
-@click.option("--node", envvar="ARGO_NODE_ID", help="Argo's node of this step, whose artifact the report is.")
+@click.option(
+    "--node", envvar="ARGO_NODE_ID", help="Argo's node of this step, whose artifact the report is; empty: it is none."
+)
 def validate(
     model: str,
     run_name: str,
@@ -47,7 +49,7 @@ def validate(
     check_spec(trained, source_folder(folder))
     if source_repo is not None:
         refuse_overtaken(model, trained.source_commit, store_url, env_repo, source_repo, branch)
-    validation = validate_model(model, folder, store_url, env_repo, backend, node)
+    validation = validate_model(model, folder, store_url, env_repo, backend, node or None)
     for check in validation.checks:
         click.echo(f"{check.verdict.value:<17} {check.name}: {check.reason}")
     click.echo(f"{validation.outcome.value}; report: {folder / 'candidate' / 'report.html'}")

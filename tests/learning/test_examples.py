@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -30,15 +30,20 @@ def judged(project, name: str, work: Path) -> Judged:
     return judge(trained, load_task(trained.spec.task), test, output, None, served)
 
 
+def cpu() -> float:
+    """Seconds of CPU of this process and of those that it started, as far as they have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def test_digits_reaches_97_percent_in_well_under_a_minute_of_training(project, tmp_path: Path):
     shutil.copytree(EXAMPLES / "digits", project.folder / "models" / "digits")
-    begin = time.process_time()
+    begin = cpu()
     result = judged(project, "digits", tmp_path / "work")
     assert result.validation.outcome is Outcome.PASS, result.validation.checks
     assert result.validation.metrics["accuracy"].value >= 0.97
     assert {slice_.value for slice_ in result.slices if slice_.check} == {"faint", "medium", "bold"}
-    assert read_trained(tmp_path / "work" / "train").training["seconds"] < 60
-    assert time.process_time() - begin < 60
+    assert 0 < cpu() - begin < 60
 
 
 @pytest.mark.parametrize("task", task_names())

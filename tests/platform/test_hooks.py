@@ -12,11 +12,10 @@ import pytest
 
 from hera_workflows.platform.event import follow
 from hera_workflows.platform.processes import belonging
-from hera_workflows.platform.pushes import Push, parse_push, unfinished, workflow_name
+from hera_workflows.platform.pushes import Push, unfinished, workflow_name
 from hera_workflows.platform.status import read_index
 from hera_workflows.platform.up import down, up
 from hera_workflows.settings import Platform
-from slipway.errors import Rejected
 from triton_repo.store import open_store
 
 pytestmark = pytest.mark.slow
@@ -51,7 +50,7 @@ def train(ctx):
     model.weight.data = torch.eye(3)
     return model
 """
-ZERO, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
+ZERO = "0" * 40
 
 
 class Work:
@@ -123,6 +122,19 @@ def test_a_tag_starts_nothing(work):
     work.git("tag", "v1")
     assert "refs/tags/v1 is kept; only main is built" in work.push("slipway", "v1")
     assert work.runs() == []
+
+
+def test_a_push_with_a_folder_that_can_be_no_model_is_not_taken_so_that_the_next_one_brings_the_rest(work):
+    work.model(work.folder / "never")
+    (work.folder / "models/toy").rename(work.folder / "models/Toy")
+    work.git("add", "--all")
+    work.git("commit", "-qm", "Give it a large letter")
+    done = work.git("push", "slipway", "main", check=False)
+    assert done.returncode == 1
+    assert "remote: slipway: models/'Toy'/: 'Toy' is not a model name" in done.stderr
+    assert work.git("ls-remote", "slipway").stdout == ""
+    assert work.runs() == []
+    assert "trial is kept" in work.push("slipway", "main:trial")
 
 
 def test_deleting_main_is_refused(work):
@@ -242,17 +254,6 @@ def test_a_push_whose_hook_was_killed_is_built_by_the_next_up(work, wait_until):
     up(work.platform.home.parent)
     wait_until(lambda: work.runs() and unfinished(work.platform) == [], 60)
     assert work.runs()[0].startswith(f"push-{commit[:10]}-")
-
-
-@pytest.mark.parametrize("line", ["", "\n", f"{ONE} {TWO}\n", f"{ONE} {ONE[:39]}x {MAIN}\n", f"-x {ONE} {MAIN}\n"])
-def test_a_line_that_is_not_git_s_is_refused(line):
-    with pytest.raises(Rejected):
-        parse_push(line)
-
-
-def test_only_a_moved_main_is_built():
-    assert Push(ONE, TWO, MAIN).ignored is None
-    assert "only main" in (Push(ONE, TWO, "refs/heads/mainly").ignored or "")
 
 
 def test_following_shows_what_comes_after_the_offset_and_ends_with_the_process(tmp_path):

@@ -1,4 +1,4 @@
-"""Which pushes still want a workflow, after whatever was killed."""
+"""Which pushes want a workflow, and which still do after whatever was killed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import pytest
 
 from hera_workflows.local.journal import Journal
 from hera_workflows.platform import home as folder
-from hera_workflows.platform.pushes import MAIN, ZERO, Push, unfinished, workflow_name
+from hera_workflows.platform.pushes import MAIN, ZERO, Push, parse_push, unfinished, workflow_name
 from hera_workflows.settings import Platform
+from slipway.errors import Rejected
+
+ONE, TWO = "1" * 40, "2" * 40
 
 
 @pytest.fixture
@@ -67,3 +70,14 @@ def test_a_push_whose_workflow_ended_wants_no_other(platform: Platform) -> None:
     pushed = push(platform)
     begin(platform, workflow_name(platform, pushed), "slipway-push", pushed, "Failed")
     assert unfinished(platform) == []
+
+
+@pytest.mark.parametrize("line", ["", "\n", f"{ONE} {TWO}\n", f"{ONE} {ONE[:39]}x {MAIN}\n", f"-x {ONE} {MAIN}\n"])
+def test_a_line_that_is_not_git_s_is_refused(line):
+    with pytest.raises(Rejected):
+        parse_push(line)
+
+
+def test_only_a_moved_main_is_built():
+    assert Push(ONE, TWO, MAIN).ignored is None
+    assert "only main" in (Push(ONE, TWO, "refs/heads/mainly").ignored or "")

@@ -10,11 +10,13 @@ from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "forge"))
 
+import yaml
 from gitea_here import PEOPLE, Gitea
 from promotion_world import World, make_world
 
 from gitops.forge import CommitStatus, Forge, ForgeRequest
 from gitops.forge.open import open_forge
+from gitops.git import Git
 from hera_workflows.promoter.scene import Forges
 
 __all__ = ["Yard", "make_yard"]
@@ -51,6 +53,19 @@ class Yard:
         """How far the model came, as its source commit says."""
         assert self.world.forges is not None
         return self.world.forges.source.statuses(self.world.source_commit).get(f"slipway/{model}")
+
+    def third(self) -> str:
+        """A third environment, which follows the first as the second does; its name."""
+        clone, name = self.world.folder / "third", f"{self.world.first}-too"
+        Git(clone / ".git").ask("clone", "--quiet", self.world.url, str(clone))
+        path = clone / "envs/environments.yaml"
+        environments = yaml.safe_load(path.read_text())
+        environments["environments"].append({"name": name, "after": self.world.first})
+        path.write_text(yaml.safe_dump(environments))
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com", f"--work-tree={clone}")
+        Git(clone / ".git").run(*who, "commit", "--quiet", "--all", "--message", "Add an environment")
+        Git(clone / ".git").run("push", "--quiet", "origin", "HEAD:main")
+        return name
 
     def press_merge(self, pull: ForgeRequest, **how: Any) -> None:
         """What the button does, as Grace."""

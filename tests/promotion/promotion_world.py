@@ -67,11 +67,12 @@ class World:
         outcome: Outcome = Outcome.PASS,
         answers: float = 2.0,
         error: float = 0.1,
+        champion: str | None = None,
         **promotion: Any,
     ) -> ModelVersion:
         """One more version in the store, with that policy: it doubles its input, its golden answers say x `answers`.
 
-        error: the mean error that validation measured.
+        error: the mean error that validation measured. champion: the version that it compared with.
         """
         operation = f"op-{model}-{self.store.next_number(model)}"
         candidate = make_candidate(self.folder / operation, answers, onnx_model(2.0))
@@ -79,7 +80,8 @@ class World:
         policy = {"min_requests": 100, "soak": "0s", **promotion}
         spec = ModelSpec.model_validate({"name": model, "task": "regression", "promotion": policy})
         metrics = {"mean_error": MetricValue(value=error)}
-        validation = draft.validation.model_copy(update={"outcome": outcome, "checks": [GOOD], "metrics": metrics})
+        said = {"outcome": outcome, "checks": [GOOD], "metrics": metrics, "champion": champion}
+        validation = draft.validation.model_copy(update=said)
         draft = again(draft, spec=spec, validation=validation, source_commit=self.source_commit)
         return publish(self.store, draft, candidate, self.key)
 
@@ -99,6 +101,17 @@ class World:
         with PrometheusMetrics(changes.pop("prometheus_url", self.prometheus_url), timeout=5) as metrics:
             start = Promoter(self.url, self.store, metrics, Addresses({}), "run-1", forge=self.forges)
             return promote(replace(start, **changes))
+
+    def meet(self, point: str, **changes: Any) -> bool:
+        """One pass of the promoter, and a whole second one while the first is at that point; whether it came there."""
+        met: list[Pass] = []
+
+        def meanwhile(reached: str) -> None:
+            if reached == point and not met:
+                met.append(self.promote(**changes))
+
+        self.promote(at=meanwhile, **changes)
+        return bool(met)
 
     def git(self, *arguments: str) -> str:
         return Git(self.repository or Path(self.url)).run(*arguments).decode()

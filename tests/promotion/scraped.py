@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -104,8 +105,9 @@ def start_prometheus(folder: Path, scrape: dict[str, object]) -> tuple[subproces
 
     def answers() -> bool:
         assert process.poll() is None, (folder / "prometheus.log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+        with suppress(OSError), urllib.request.urlopen(f"{url}/-/ready", timeout=5) as answer:
+            return answer.status == 200
+        return False
 
     until(answers)
     return process, url

@@ -155,7 +155,7 @@ def test_objects_without_a_status_are_waited_for(cluster):
 @pytest.mark.parametrize("status", [404, 401, 403])
 def test_what_a_person_must_change_is_said_to_them(cluster, status):
     found, _ = cluster({}, (status, b"{}"))
-    with pytest.raises(Misconfigured, match=r"install Argo CD|apply deploy/"):
+    with pytest.raises(Misconfigured, match=r"install Argo CD|kubectl apply -k"):
         found.look(["staging"], past([]))
 
 

@@ -73,6 +73,13 @@ def test_a_version_that_fails_is_rolled_back():
     assert next_step(situation(Verdict.FAIL)) == Rollback("the numbers")
 
 
+def test_a_version_that_came_back_in_the_place_of_a_newer_one_and_fails_is_left_to_a_person():
+    step = next_step(situation(Verdict.FAIL, returned=True))
+    assert isinstance(step, Nothing)
+    assert "fails, too (the numbers)" in step.reason
+    assert "`slipway rollback staging digits` goes back further" in step.reason
+
+
 def test_a_version_that_fails_in_the_last_environment_is_rolled_back():
     assert next_step(situation(Verdict.FAIL, target=None)) == Rollback("the numbers")
 

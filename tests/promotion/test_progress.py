@@ -43,6 +43,16 @@ def test_a_request_that_waits_is_linked():
     assert said == Progress("success", "served in staging; waits for approval for production", "https://forge/pulls/4")
 
 
+def test_a_version_that_fails_where_it_stays_is_a_failure():
+    said = progress(scene({"staging": VERSION}), VERSION, [replace(READY, verdict=Verdict.FAIL, stays=True)])
+    assert said == Progress("failure", "fails in staging, and stays there until a person acts")
+
+
+def test_a_version_that_could_not_be_rolled_back_yet_is_a_failure():
+    said = progress(scene({"staging": VERSION}), VERSION, [replace(READY, verdict=Verdict.FAIL)])
+    assert said == Progress("failure", "fails in staging, and is to be rolled back")
+
+
 def test_the_furthest_environment_counts():
     both = {"staging": VERSION, "production": VERSION}
     lines = [READY, replace(READY, environment="production", target=None)]

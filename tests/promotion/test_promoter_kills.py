@@ -1,7 +1,8 @@
-"""A promoter that is killed anywhere and run again ends where an unbroken one ends."""
+"""A promoter that is killed anywhere and run again, or meets another anywhere, ends where an unbroken one ends."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -78,11 +79,28 @@ def test_killed_at_each_point_and_run_again_ends_in_the_same_state(world, scenar
     for number, point in enumerate(POINTS):
         victim = _copy(world, f"victim-{number}")
         command = [sys.executable, str(VICTIM), point, victim.url, victim.store.root, victim.prometheus_url]
-        if subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL:
+        where = {**os.environ, "TMPDIR": str(world.folder)}  # what a killed process leaves goes with the test
+        if subprocess.run(command, env=where, timeout=60, check=False).returncode == -signal.SIGKILL:
             killed_at.add(point)
         victim.promote()
         assert outcome(victim) == outcome(unbroken), point
     assert killed_at == reachable
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", [asks, merges, rolls_back, closes], ids=lambda scenario: scenario.__name__)
+def test_two_that_meet_at_any_point_end_in_the_same_state(world, scenario):
+    reachable = scenario(world)
+    unbroken = _copy(world, "unbroken")
+    unbroken.promote()
+    met_at = set()
+    # Not within an edit: there the second would stand in line behind the first, which here waits for it.
+    for number, point in enumerate(promoter.POINTS):
+        both = _copy(world, f"both-{number}")
+        if both.meet(point):
+            met_at.add(point)
+        assert outcome(both) == outcome(unbroken), point
+    assert met_at == reachable & set(promoter.POINTS)
 
 
 def _copy(world: World, name: str) -> World:

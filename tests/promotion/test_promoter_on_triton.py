@@ -53,7 +53,13 @@ class Served:
     def promote_until(self, action: str, address: str | None = None) -> Line:
         """Passes until one ends so; numbers come with the next scrape."""
         lines: list[Line] = []
-        self.until(lambda: lines.append(self.promote(address)) or lines[-1].action == action, 60)
+
+        def reached() -> bool:
+            lines.append(self.promote(address))
+            assert lines[-1].action in (action, "waiting"), lines
+            return lines[-1].action == action
+
+        self.until(reached, 60)
         return lines[-1]
 
 

@@ -14,6 +14,7 @@ from gitops.rollback import rollback
 from slipway.environments import Freeze
 from slipway.evidence import parse_evidence, recompute
 from slipway.verdict import Verdict
+from triton_repo.removal import remove_version
 
 
 def test_a_version_that_fails_is_taken_out_and_held(world, failing):
@@ -48,6 +49,27 @@ def test_rollback_off_leaves_the_version_to_a_person(world):
     world.say(says(300, 300, number=2))
     assert only(world.promote()).action == "nothing"
     assert read(world.url).release(world.first, "toy").number == 2
+
+
+def test_what_was_returned_to_and_fails_too_is_left_to_a_person(world):
+    for _ in range(3):
+        world.release(world.publish())
+    world.say(says(300, 300, number=3))
+    assert only(world.promote()).action == "rolled back"
+    world.say(says(300, 300, number=2))
+    line = only(world.promote())
+    assert (line.verdict, line.action) == (Verdict.FAIL, "nothing")
+    assert "look for a cause outside of the model" in line.reason
+    assert read(world.url).release(world.first, "toy").number == 2
+
+
+def test_a_rollback_goes_to_the_last_version_that_the_store_still_has(world):
+    for _ in range(3):
+        world.release(world.publish())
+    remove_version(world.store, "toy", 2)
+    world.say(says(300, 300, number=3))
+    assert only(world.promote()).action == "rolled back"
+    assert read(world.url).release(world.first, "toy").number == 1
 
 
 def test_a_failing_version_with_nothing_before_it_is_held_and_stays(world):

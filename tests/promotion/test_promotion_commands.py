@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -231,3 +233,15 @@ def test_explain_works_on_a_clone_over_a_url(world, explained, length):
 
     [content] = evidence_of(f"file://{world.url}", head[:length])[1].values()
     assert parse_evidence(content).version.number == 3
+
+
+def test_a_retried_bump_puts_no_version_over_a_newer_one_that_it_was_not_compared_with(world):
+    for _ in range(2):
+        world.release(world.publish())
+    late = world.publish(champion="toy@1")
+    command = [sys.executable, "-m", "hera_workflows.steps.bump", "--model", "toy", "--number", "3"]
+    command += ["--digest", late.digest, "--commit", world.source_commit, "--run", "push-1"]
+    command += ["--env-repo", world.url, "--store", str(world.store.root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "which toy@3 was not compared with" in done.stderr) == (65, True)
+    assert read(world.url).release(world.first, "toy").number == 2

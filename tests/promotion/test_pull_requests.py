@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from forge_yard import Yard
 from promotion_world import only, says
@@ -11,8 +14,12 @@ from gitops.environment_repo import read
 from gitops.git import Git
 from gitops.history import history
 from gitops.hold import freeze, release_hold, unfreeze
+from hera_workflows.promoter.progress import tell
+from hera_workflows.promoter.scene import Line, Promoter
+from hera_workflows.promoter.servers import Addresses
 from slipway.environments import Freeze
 from slipway.errors import Rejected, TryAgain
+from slipway.verdict import Verdict
 from slipway.version import ModelVersion
 
 pytestmark = pytest.mark.slow
@@ -27,13 +34,13 @@ def released(yard: Yard) -> ModelVersion:
     return version
 
 
-def push_onto(yard: Yard, branch: str) -> str:
-    """Somebody's commit on a branch."""
+def push_onto(yard: Yard, branch: str, *how: str) -> str:
+    """Somebody's commit on a branch; with `--amend` in place of what is there."""
     clone = yard.world.folder / "tampering"
     Git(clone / ".git").ask("clone", "--quiet", "--branch", branch, yard.world.url, str(clone))
     who = ("-c", "user.name=Eve", "-c", "user.email=eve@example.com", f"--work-tree={clone}")
-    Git(clone / ".git").run(*who, "commit", "--allow-empty", "--message", "Slip something in")
-    Git(clone / ".git").run("push", "--quiet", "origin", f"HEAD:{branch}")
+    Git(clone / ".git").run(*who, "commit", "--quiet", "--allow-empty", *how, "--message", "Slip something in")
+    Git(clone / ".git").run("push", "--quiet", "--force", "origin", f"HEAD:{branch}")
     return Git(clone / ".git").run("rev-parse", "HEAD").decode().strip()
 
 
@@ -58,8 +65,11 @@ def test_the_verdict_stands_on_the_head(yard, released):
     assert (status.state, status.description[:6]) == ("success", "PASS: ")
 
 
-def test_a_freeze_takes_the_verdict_off_the_head_until_it_is_lifted(yard, released):
+@pytest.mark.parametrize("replaced", [False, True], ids=["served", "replaced"])
+def test_a_freeze_takes_the_verdict_off_the_head_until_it_is_lifted(yard, released, replaced: bool):
     yard.world.promote()
+    if replaced:
+        yard.world.release(yard.world.publish())
     freeze(yard.world.url, yard.world.second, Freeze(reason="holidays"))
     yard.world.promote()
     frozen = yard.forge.statuses(yard.pull().head)["slipway/verdict"]
@@ -67,7 +77,31 @@ def test_a_freeze_takes_the_verdict_off_the_head_until_it_is_lifted(yard, releas
     yard.world.promote()
     lifted = yard.forge.statuses(yard.pull().head)["slipway/verdict"]
     assert (frozen.state, frozen.description) == ("pending", f"{yard.world.second} is frozen: holidays")
-    assert lifted.state == "success"
+    assert (lifted.state, lifted.url) == ("success", yard.pull().url)
+
+
+def test_a_request_whose_version_failed_before_it_was_replaced_stays_a_failure(yard):
+    yard.world.release(yard.world.publish(rollback="off"))
+    yard.world.say(says(500))
+    yard.world.promote()
+    yard.world.say(says(900, 900))
+    yard.world.promote()
+    yard.world.release(yard.world.publish())
+    yard.world.promote()
+    status = yard.forge.statuses(yard.pull().head)["slipway/verdict"]
+    assert (status.state, status.description[:10]) == ("failure", "FAIL since")
+
+
+def test_a_failure_is_shown_on_the_requests_of_every_environment_that_follows(yard):
+    third = yard.third()
+    yard.world.release(yard.world.publish(rollback="off"))
+    yard.world.say(says(500))
+    yard.world.promote()
+    yard.world.say(says(900, 900))
+    yard.world.promote()
+    for environment in (yard.world.second, third):
+        head = yard.forge.request(f"promote/{environment}/toy-1").head
+        assert yard.forge.statuses(head)["slipway/verdict"].state == "failure"
 
 
 def test_one_comment_says_what_was_seen_lately(yard, released):
@@ -145,10 +179,11 @@ def test_an_older_request_is_closed_with_a_link_to_the_newer_one(yard, released)
     assert read(yard.world.url).holds == []
 
 
-def test_a_head_that_somebody_changed_is_judged_again_in_the_same_request(yard, released):
+@pytest.mark.parametrize("how", [(), ("--amend",)], ids=["added to", "wrote anew"])
+def test_a_head_that_somebody_changed_is_judged_again_in_the_same_request(yard, released, how):
     yard.world.promote()
     pull = yard.pull()
-    foreign = push_onto(yard, pull.branch)
+    foreign = push_onto(yard, pull.branch, *how)
     assert only(yard.world.promote()).action == "requested"
     again = yard.pull()
     assert (again.number, again.state) == (pull.number, "open")
@@ -182,16 +217,6 @@ def test_a_freeze_that_came_after_the_judgement_stops_the_automatic_merge(yard):
     assert read(yard.world.url).release(yard.world.second, "toy") is None
 
 
-def test_two_promoters_at_once_open_one_request(yard, released):
-    def meanwhile(point: str) -> None:
-        if point == "acted":
-            yard.world.promote()
-
-    yard.world.promote(at=meanwhile)
-    assert [request.branch for request in yard.forge.requests()] == [yard.pull().branch]
-    assert len(yard.comments(yard.pull().number)) == 1
-
-
 def test_two_promoters_at_once_merge_once(yard):
     yard.world.release(yard.world.publish(approval="automatic"))
     yard.world.say(says(500))
@@ -215,6 +240,32 @@ def test_the_source_commit_says_how_far_the_model_came(yard, released):
     assert (waiting.state, waiting.url) == ("success", pull.url)
     assert waiting.description == f"served in {yard.world.first}; waits for approval for {yard.world.second}"
     assert yard.said().description == f"served in {yard.world.second}"
+
+
+def test_the_source_commit_says_that_a_version_recovered_however_long_after_its_release(yard):
+    version = yard.world.publish()
+    yard.world.release(version)
+    promoter = Promoter(yard.world.url, yard.world.store, None, Addresses({}), "run-1", forge=yard.world.forges)
+    line = Line(yard.world.first, version, None, Verdict.FAIL, "nothing", "", ready=True, stays=True)
+    said = []
+    for verdict in (Verdict.FAIL, Verdict.PASS):
+        tell(promoter, [replace(line, verdict=verdict)], datetime.now(UTC) + timedelta(days=30))
+        said.append(yard.said().state)
+    assert said == ["failure", "success"]
+
+
+def test_what_each_pass_finds_the_same_is_said_once(yard, released):
+    for run in ("promote-1", "promote-2"):
+        yard.world.promote(run=run)
+    statuses = yard.gitea.call("GET", f"/repos/{yard.source_project}/commits/{yard.world.source_commit}/statuses")
+    assert len([each for each in statuses if "waits for approval" in each["description"]]) == 1
+    yard.press_merge(yard.pull())
+    yard.world.say(says(500), yard.world.second)
+    for run in ("promote-3", "promote-4"):
+        yard.world.promote(run=run)
+    statuses = yard.gitea.call("GET", f"/repos/{yard.source_project}/commits/{yard.world.source_commit}/statuses")
+    served = [each for each in statuses if each["description"] == f"served in {yard.world.second}"]
+    assert [each["target_url"].rpartition("/")[2] for each in served] == ["promote-3"]
 
 
 def test_the_source_commit_says_that_and_why_a_version_was_taken_out(yard):

@@ -12,7 +12,7 @@ import pytest
 
 from gitops.forge import CommitStatus
 from gitops.forge.open import open_forge
-from hera_workflows.source_status import begin, hear
+from hera_workflows.source_status import begin, hear, was_planned
 
 pytestmark = pytest.mark.slow
 RUN = "push-1"
@@ -25,14 +25,14 @@ REFUSED = {
 
 @pytest.fixture
 def project(gitea):
-    """(the forge's adapter, a commit, report(status, *failures) -> what the commit says after the step)."""
+    """(the forge's adapter, a commit, report(status, *failures, page=PAGE) -> what the commit says after the step)."""
     running, _ = gitea
     name = running.project(f"models-{uuid4().hex[:12]}")
     token = running.tokens["slipway-bot"]
     forge = open_forge("gitea", running.url, name, token)
     commit = running.call("GET", f"/repos/{name}/branches/main")["commit"]["id"]
 
-    def report(status: str, *failures: dict[str, str]) -> dict[str, CommitStatus]:
+    def report(status: str, *failures: dict[str, str], page: str = PAGE) -> dict[str, CommitStatus]:
         flags = {
             "status": status,
             "workflow": RUN,
@@ -42,7 +42,7 @@ def project(gitea):
             "forge-url": running.url,
             "source-project": name,
             "env-project": name,
-            "argo-url": PAGE.removesuffix(f"/{RUN}"),
+            "argo-url": page.removesuffix(f"/{RUN}"),
         }
         command = [sys.executable, "-m", "hera_workflows.steps.report_outcome"]
         words = [word for flag, value in flags.items() for word in (f"--{flag}", value)]
@@ -91,6 +91,54 @@ def test_a_push_whose_plan_broke_is_heard_of_when_its_workflow_was_tried_again_a
     message = "main: Error (exit code 75): slipway: https://forge.example/models.git does not answer"
     assert report("Failed", {"displayName": "plan(0)", "message": message})["slipway"].state == "error"
     assert report("Succeeded") == {"slipway": CommitStatus("success", "heard of; its workflow succeeded", PAGE)}
+
+
+def test_what_is_said_of_an_error_is_what_the_last_try_said(project):
+    forge, commit, report = project
+    begin(forge, commit, ["digits"], PAGE)
+    message = "main: Error (exit code 75): slipway [digits]: the store does not answer"
+    assert report("Failed", {"displayName": "validate(0)", "message": message})["slipway/digits"].state == "error"
+    said = CommitStatus("failure", "digits is refused: accuracy 0.91 < 0.95", PAGE)
+    assert report("Failed", REFUSED) == {"slipway/digits": said}
+
+
+def test_a_model_that_could_not_be_retired_is_said_of_the_push_until_it_could(project):
+    forge, commit, report = project
+    begin(forge, commit, ["digits"], PAGE)
+    hear(forge, commit, ["digits"], ["line"], PAGE)
+    message = "main: Error (exit code 75): slipway [line]: the environment repository does not answer"
+    tries = [
+        {"displayName": "retire(1)", "templateName": "retire", "message": text}
+        for text in ("No more retries left", "OOMKilled (exit code 137)", message)
+    ]
+    found = report("Failed", *tries)
+    assert (found["slipway"].state, found["slipway"].url) == ("error", PAGE)
+    assert "line: the environment repository does not answer" in found["slipway"].description
+    assert report("Succeeded")["slipway"].state == "success"
+
+
+def test_a_retire_that_was_killed_before_it_could_name_its_model_is_said_of_the_push_and_of_no_other_model(project):
+    forge, commit, report = project
+    begin(forge, commit, ["digits"], PAGE)
+    hear(forge, commit, ["digits"], ["line"], PAGE)
+    killed = {"displayName": "retire(1)", "templateName": "retire", "message": "OOMKilled (exit code 137)"}
+    found = report("Failed", killed)
+    assert (found["slipway"].state, was_planned(found)) == ("error", False)
+    assert found["slipway/digits"].description == "the workflow ended before it was released"
+
+
+def test_a_refused_model_that_could_not_be_named_before_is_refused_on_its_own(project):
+    forge, commit, report = project
+    hear(forge, commit, ["digits", "line"], [], PAGE)
+    begin(forge, commit, ["line"], PAGE)
+    found = report("Failed", REFUSED)
+    assert (found["slipway"].state, found["slipway/digits"].state) == ("success", "failure")
+
+
+def test_where_there_is_no_page_an_error_that_somebody_else_said_stays(project):
+    forge, commit, report = project
+    forge.status(commit, "slipway/line", "error", "said by hand", "")
+    assert report("Succeeded", page="")["slipway/line"].description == "said by hand"
 
 
 def test_what_was_said_of_a_push_before_stays(project):

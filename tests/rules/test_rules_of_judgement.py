@@ -132,8 +132,15 @@ targets = st.one_of(
 )
 
 
-@given(observations, policies, targets, st.sampled_from(Outcome), st.sampled_from(["automatic", "pull-request"]))
-def test_only_pass_promotes_and_only_fail_rolls_back(observation, policy, target, validation, approval):
+@given(
+    observations,
+    policies,
+    targets,
+    st.sampled_from(Outcome),
+    st.sampled_from(["automatic", "pull-request"]),
+    st.booleans(),
+)
+def test_only_pass_promotes_and_only_fail_rolls_back(observation, policy, target, validation, approval, returned):
     judgement = judge(observation, policy, NOW)
     step = next_step(
         Situation(
@@ -144,6 +151,7 @@ def test_only_pass_promotes_and_only_fail_rolls_back(observation, policy, target
             judgement=judgement,
             hold=None,
             target=target,
+            returned=returned,
         )
     )
     if isinstance(step, Open | Merge):
@@ -151,4 +159,4 @@ def test_only_pass_promotes_and_only_fail_rolls_back(observation, policy, target
     if isinstance(step, Merge):
         assert validation is Outcome.PASS
         assert target.accepts == "direct" or (target.accepts, approval) == ("pull-request", "automatic")
-    assert isinstance(step, Rollback) == (judgement.verdict is Verdict.FAIL)
+    assert isinstance(step, Rollback) == (judgement.verdict is Verdict.FAIL and not returned)

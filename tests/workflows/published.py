@@ -15,12 +15,14 @@ def folder_of(module: str) -> Path:
     """A module as it lies in Go's own cache, fetched through Go's module proxy."""
     if shutil.which("go") is None:
         pytest.skip("Go is not installed, so no schema can be fetched; install Go to check the manifests")
-    answer = subprocess.run(
-        ["go", "mod", "download", "-json", module], capture_output=True, text=True, timeout=240, cwd="/"
-    )
-    if answer.returncode:
-        pytest.fail(f"{module} cannot be downloaded: {answer.stdout[-300:]}{answer.stderr[-300:]}")
-    return Path(json.loads(answer.stdout)["Dir"])
+    for _ in range(3):  # the way to the proxy is not what is tested
+        try:
+            command = ["go", "mod", "download", "-json", module]
+            said = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd="/", check=True).stdout
+            return Path(json.loads(said)["Dir"])
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            trouble = f"{error}: {error.stdout!r} {error.stderr!r}"
+    pytest.fail(f"{module} cannot be downloaded: {trouble[-600:]}")
 
 
 def strict(node: Any) -> Any:

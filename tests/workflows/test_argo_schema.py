@@ -15,6 +15,7 @@ from published import folder_of, strict
 from hera_workflows.templates.render import render
 from hera_workflows.templates.values import Values
 
+pytestmark = pytest.mark.timeout(900)  # whichever test is the first downloads
 WORKFLOWS, EVENTS = "github.com/argoproj/argo-workflows/v4@v4.0.7", "github.com/argoproj/argo-events@v1.9.11"
 DEPLOY = Path(__file__).parents[2] / "deploy" / "workflows"
 MANIFESTS = sorted(DEPLOY.glob("*.yaml"))

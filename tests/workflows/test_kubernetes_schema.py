@@ -14,6 +14,7 @@ from published import folder_of, strict
 from hera_workflows.templates.render import render
 from hera_workflows.templates.values import Values
 
+pytestmark = pytest.mark.timeout(900)  # whichever test is the first downloads
 RELEASES = ("v1.34.4", "v1.35.4", "v1.36.3", "v1.37.2")
 BASE = Path(__file__).parents[2] / "envs" / "base"
 OTHERS = {"argoproj.io", "monitoring.coreos.com", "kustomize.config.k8s.io"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from hera_workflows.local.admission import Machine
 from hera_workflows.local.manifest import RetryStrategy
 from hera_workflows.local.result import NodeResult
 from hera_workflows.local.retry import seconds_until_retry
+from hera_workflows.local.stale import MARK, kill_marked
 
 OURS = "asInt(lastRetry.exitCode) == 75 || lastRetry.status == 'Error'"
 # Ends with 75 until it has run as often as its argument says; each run is a line in the ledger.
@@ -106,6 +108,15 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
+def test_a_process_that_has_only_just_begun_is_killed_too() -> None:
+    mark = f"{os.getpid()}/begun"
+    for _ in range(200):
+        process = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: mark})
+        kill_marked(mark)
+        assert process.wait(10) == -signal.SIGKILL
+
+
 HANG = """
 import os, signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN) if "deaf" in sys.argv else None
@@ -117,15 +128,15 @@ child.wait()
 
 @pytest.mark.parametrize("kind", ["", "away"])
 def test_a_hanging_step_is_stopped_at_its_deadline_with_its_children(bench: Bench, kind: str) -> None:
-    result = bench.run(manifest(step("a", HANG, kind, activeDeadlineSeconds=1)))
+    result = bench.run(manifest(step("a", HANG, kind, activeDeadlineSeconds=3)))
     child = int((bench.workspace / "child").read_text())
     assert (result.nodes[0].reason, result.exit_code, alive(child)) == ("DeadlineExceeded", 65, False)
 
 
 @pytest.mark.slow
 def test_a_step_that_ignores_term_is_killed_after_the_grace_period(bench: Bench) -> None:
-    result = bench.run(manifest(step("a", HANG, "deaf", activeDeadlineSeconds=1)))
-    assert (result.nodes[0].reason, 6 <= result.nodes[0].seconds < 20) == ("DeadlineExceeded", True)
+    result = bench.run(manifest(step("a", HANG, "deaf", activeDeadlineSeconds=3)))
+    assert (result.nodes[0].reason, 8 <= result.nodes[0].seconds < 25) == ("DeadlineExceeded", True)
 
 
 def test_a_deadline_may_come_from_an_input(bench: Bench) -> None:

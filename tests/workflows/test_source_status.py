@@ -58,6 +58,11 @@ def test_a_push_is_heard_of_when_a_model_was_named_whatever_became_of_the_rest()
     assert was_heard({"slipway": error, "slipway/digits": error})
 
 
+def test_a_push_of_which_a_model_could_not_be_retired_is_brought_by_the_next_one():
+    statuses = {"slipway": CommitStatus("error", "", ""), "slipway/digits": CommitStatus("success", "", "")}
+    assert (was_heard(statuses), was_planned(statuses)) == (True, False)
+
+
 def test_what_others_say_of_a_commit_is_not_slipways():
     assert not was_heard({"slipway-lint": CommitStatus("success", "", "")})
 

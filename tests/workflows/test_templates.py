@@ -99,6 +99,14 @@ def test_the_report_is_taken_from_where_training_cannot_write() -> None:
     assert not report["path"].startswith(written)
 
 
+def test_a_report_that_nothing_keeps_is_said_to_be_nowhere() -> None:
+    text = render(Values(artifacts=False))["workflows/slipway-push.yaml"]
+    (validate,) = [t for t in yaml.safe_load(text)["spec"]["templates"] if t["name"] == "validate"]
+    assert "artifacts" not in validate.get("outputs", {})
+    flags = validate["container"]["args"]
+    assert flags[flags.index("--node") + 1] == ""
+
+
 def test_one_pipeline_a_model_runs_at_a_time() -> None:
     mutexes = [template("slipway-push", name)["synchronization"]["mutexes"] for name in ("model", "retire")]
     assert mutexes == [[{"name": "slipway-{{inputs.parameters.model}}"}]] * 2

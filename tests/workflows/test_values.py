@@ -26,6 +26,7 @@ def test_values_change_images_claims_and_addresses(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("imags: {}", "imags: Extra inputs are not permitted"),
+        ("just words", "values.yaml: is no mapping; write `key: value` lines"),
         ("namespace: '../x'", "namespace: String should match pattern"),
         ("images: {light: 'registry.example:5000/light'}", "images.light: names no fixed image"),
         ("images: {light: 'registry.example/light:latest'}", "images.light: .*names no fixed image"),

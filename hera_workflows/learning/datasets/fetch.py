@@ -124,9 +124,9 @@ def _cached(cache: Path, digest: str) -> tuple[str, Path, int] | None:
     try:
         size = int((folder / "size").read_text())
         os.utime(folder)  # what is used is not old: gc removes by age
+        content = sorted((folder / "content").iterdir())
     except (OSError, ValueError):
         return None
-    content = sorted((folder / "content").iterdir())
     return digest, content[0] if len(content) == 1 and content[0].is_file() else folder / "content", size
 
 
