@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import Any
 
-from hera_workflows.doctor.finding import Finding, missing, ok
+from hera_workflows.doctor.finding import Finding, missing, ok, unknown
 from hera_workflows.doctor.installation import Installation
 
 __all__ = ["KINDS", "check", "judge", "judge_workflows"]
@@ -28,7 +30,9 @@ KINDS: Mapping[str, tuple[tuple[str, tuple[str, ...]], str]] = {
         "install the Prometheus Operator, for example as kube-prometheus-stack; without it nothing is scraped",
     ),
 }
-_CRON = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/cronworkflows.argoproj.io"
+_RESULT = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/workflowtaskresults.argoproj.io"
+# Even the small CRDs, which version 3 installs by default, name these fields; those of a workflow they leave out.
+_ARTIFACT = ("schema", "openAPIV3Schema", "properties", "outputs", "properties", "artifacts", "items", "properties")
 
 
 def check(installation: Installation) -> Iterator[Finding]:
@@ -36,11 +40,9 @@ def check(installation: Installation) -> Iterator[Finding]:
     api = installation.api
     for product, ((version, kinds), remedy) in KINDS.items():
         yield judge(product, version, {kind: api.resource(version, kind) is not None for kind in kinds}, remedy)
-    definition = api.get(_CRON)
+    definition = api.get(_RESULT)
     if definition is not None:
-        versions = {each["name"]: each for each in definition["spec"]["versions"] if each["served"]}
-        schema = versions.get("v1alpha1", {}).get("schema", {}).get("openAPIV3Schema", {})
-        yield judge_workflows(schema.get("properties", {}).get("spec", {}).get("properties", {}))
+        yield judge_workflows(definition)
 
 
 def judge(product: str, version: str, served: Mapping[str, bool], remedy: str) -> Finding:
@@ -51,12 +53,19 @@ def judge(product: str, version: str, served: Mapping[str, bool], remedy: str) -
     return ok(product, f"{', '.join(served)} are served as {version}")
 
 
-def judge_workflows(fields: Mapping[str, object]) -> Finding:
-    """fields: of a CronWorkflow's spec; Argo Workflows 4 dropped `schedule`, and its small CRDs name no field."""
-    if "schedule" in fields:
+def judge_workflows(definition: Mapping[str, Any]) -> Finding:
+    """definition: the CRD of WorkflowTaskResult, whose artifacts may be of a plugin since Argo Workflows 4.0."""
+    subject = "Argo Workflows' version"
+    served = {each["name"]: each for each in definition["spec"]["versions"] if each["served"]}
+    fields = reduce(lambda found, key: found.get(key, {}), _ARTIFACT, served.get("v1alpha1", {}))
+    if not fields:
+        return unknown(
+            subject, "its CRDs do not say", "apply the CRDs of Argo Workflows 4 (kubectl apply --server-side)"
+        )
+    if "plugin" not in fields:
         return missing(
-            "Argo Workflows' version",
-            "its CronWorkflow is that of version 3",
+            subject,
+            "its WorkflowTaskResult is that of version 3",
             "upgrade Argo Workflows to 4, its CRDs too (kubectl apply --server-side)",
         )
-    return ok("Argo Workflows' version", "its CronWorkflow is that of version 4" if fields else "its CRDs do not say")
+    return ok(subject, "its WorkflowTaskResult is that of version 4")

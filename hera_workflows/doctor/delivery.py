@@ -22,7 +22,7 @@ def check(installation: Installation) -> Iterator[Finding]:
     there = {each["metadata"]["name"]: each for each in installation.api.items(f"{home}/applications")}
     for environment, model in sorted(installation.snapshot.releases):
         name = application_name(environment, model)
-        yield judge_application(name, values.env_repo, there.get(name))
+        yield judge_application(name, values.env_repo, there.get(name), values.argocd_namespace)
 
 
 def judge_set(url: str, found: Mapping[str, Any] | None) -> Finding:
@@ -47,14 +47,14 @@ def judge_set(url: str, found: Mapping[str, Any] | None) -> Finding:
     return ok(subject, f"watches {url}")
 
 
-def judge_application(name: str, url: str, found: Mapping[str, Any] | None) -> Finding:
-    """found: the Application; None when it does not exist."""
+def judge_application(name: str, url: str, found: Mapping[str, Any] | None, namespace: str) -> Finding:
+    """found: the Application; None when it does not exist; namespace: of Argo CD."""
     subject = f"Application {name}"
     if found is None:
         return missing(
             subject,
             "does not exist although there is a release for it",
-            "kubectl -n argocd describe applicationset slipway says why it was not made",
+            f"kubectl -n {namespace} describe applicationset slipway says why it was not made",
         )
     source = found["spec"].get("source", {}).get("repoURL")
     if source != url:

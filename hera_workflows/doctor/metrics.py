@@ -56,7 +56,9 @@ def judge_labels(series: Collection[Mapping[str, str]], released: bool) -> Findi
     if not series and not released:
         return note(subject, "there are none, and nothing is released yet", "look again after the first release")
     if not series:
-        return missing(subject, "there are none", f"apply deploy/monitoring; {_SCRAPE}")
+        return missing(
+            subject, "there are none", f"kubectl apply --server-side -k on what slipway render wrote; {_SCRAPE}"
+        )
     lacking = [name for name in (*_LABELS, "serves") if not all(labels.get(name) for labels in series)]
     if lacking:
         return missing(

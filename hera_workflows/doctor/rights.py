@@ -97,7 +97,11 @@ def judge(right: Right, allowed: bool, namespace: str) -> Finding | None:
         return None
     subject = f"{namespace}/{right.account}"
     if right.allowed:
-        return missing(subject, f"may not {right}", "apply deploy/access; kubectl auth can-i --as shows the rest")
+        return missing(
+            subject,
+            f"may not {right}",
+            "kubectl apply --server-side -k on what slipway render wrote; kubectl auth can-i --as shows the rest",
+        )
     return missing(
         subject,
         f"may {right}, which it must not",

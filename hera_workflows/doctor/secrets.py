@@ -13,6 +13,7 @@ __all__ = ["SHORTEST", "Wanted", "check", "judge", "judge_pair", "wanted"]
 
 SHORTEST = 16  # bytes of a webhook secret; fewer can be guessed offline from one delivery
 _S3 = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_TLS = ("tls.crt", "tls.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,17 @@ def wanted(values: Values) -> list[Wanted]:
         found += [Wanted(n, names.store_read, _S3, "fetching versions") for n in (ours, *values.environments)]
     if values.artifacts:
         found.append(Wanted(ours, names.artifacts, (), "archived logs and reports"))
+    if values.webhook.host and values.webhook.tls_secret:
+        found.append(Wanted(ours, values.webhook.tls_secret, _TLS, "deliveries of the forge by HTTPS"))
+    if values.event_bus.kind == "exotic" and values.event_bus.access_secret:
+        found.append(Wanted(ours, values.event_bus.access_secret, ("password",), "the event bus"))
     return found
 
 
 def judge(secret: Wanted, found: Mapping[str, bytes] | None) -> Finding:
     """found: its values by key; None when it does not exist."""
     subject = f"secret {secret.namespace}/{secret.name}"
-    keys = " ".join(f"--from-file={key}=FILE" for key in secret.keys)
-    create = f"kubectl -n {secret.namespace} create secret generic {secret.name} {keys}".rstrip()
+    create = f"kubectl -n {secret.namespace} create secret {_what(secret)}".rstrip()
     if found is None and secret.optional:
         return note(subject, f"does not exist; it is for {secret.use}", create)
     if found is None:
@@ -99,3 +103,9 @@ def judge_pair(namespace: str, signing: bytes, public: bytes) -> Finding:
             "bring the same pair to every namespace",
         )
     return ok(subject, "is the public half of the key that signs")
+
+
+def _what(secret: Wanted) -> str:
+    if secret.keys == _TLS:
+        return f"tls {secret.name} --cert=FILE --key=FILE"
+    return f"generic {secret.name} {' '.join(f'--from-file={key}=FILE' for key in secret.keys)}"

@@ -27,9 +27,30 @@ def test_a_kind_that_is_not_served_is_named():
     assert found == missing("Argo Events", "the cluster serves no Sensor of argoproj.io/v1alpha1", "install it")
 
 
-def test_argo_workflows_3_is_known_by_a_field_that_4_dropped():
-    assert definitions.judge_workflows({"schedule": {}, "schedules": {}}).state is State.MISSING
-    assert definitions.judge_workflows({"schedules": {}}).state is State.OK
+def task_results(*artifact: str, served: bool = True) -> dict[str, object]:
+    """The CRD of WorkflowTaskResult with these fields of an artifact."""
+    artifacts = {"type": "array", "items": {"properties": {field: {} for field in artifact}}}
+    outputs = {"properties": {"artifacts": artifacts}}
+    schema = {"openAPIV3Schema": {"properties": {"outputs": outputs}}}
+    return {"spec": {"versions": [{"name": "v1alpha1", "served": served, "schema": schema}]}}
+
+
+def test_argo_workflows_4_is_known_by_a_field_that_3_has_not():
+    assert definitions.judge_workflows(task_results("s3", "plugin")).state is State.OK
+    found = definitions.judge_workflows(task_results("s3"))
+    assert (found.state, found.message) == (State.MISSING, "its WorkflowTaskResult is that of version 3")
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"spec": {"versions": [{"name": "v1alpha1", "served": True, "schema": {"openAPIV3Schema": {}}}]}},
+        {"spec": {"versions": [{"name": "v1alpha1", "served": True}]}},
+        task_results("s3", "plugin", served=False),
+    ],
+)
+def test_of_argo_workflows_whose_definition_names_no_field_no_version_is_said(definition):
+    assert definitions.judge_workflows(definition).state is State.UNKNOWN
 
 
 def test_a_namespace_that_enforces_less_than_restricted_is_missing_it():
@@ -80,6 +101,23 @@ def test_keys_of_a_bucket_are_wanted_only_where_the_store_is_one():
         each.namespace for each in secrets.wanted(Values(store="s3://models")) if "AWS_ACCESS_KEY_ID" in each.keys
     ]
     assert places == ["slipway", "slipway", "staging", "production"]
+
+
+def test_the_certificate_of_the_webhook_is_wanted_where_an_ingress_reads_it():
+    webhook = {"host": "events.example.com", "tls_secret": "events-tls"}
+    [tls] = [each for each in secrets.wanted(Values(webhook=webhook)) if each.name == "events-tls"]
+    assert (tls.namespace, tls.keys) == ("slipway", ("tls.crt", "tls.key"))
+    found = secrets.judge(tls, {"tls.crt": b"a certificate"})
+    assert (found.state, found.message.partition(";")[0]) == (State.MISSING, "tls.key is absent")
+    assert "kubectl -n slipway create secret tls events-tls --cert=FILE --key=FILE" in found.remedy
+    assert "events-tls" not in [each.name for each in secrets.wanted(Values(webhook={"tls_secret": "events-tls"}))]
+
+
+def test_the_password_of_an_event_bus_is_wanted_where_slipway_did_not_make_the_bus():
+    exotic = {"kind": "exotic", "url": "nats://nats.example:4222", "access_secret": "bus"}
+    [bus] = [each for each in secrets.wanted(Values(event_bus=exotic)) if each.name == "bus"]
+    assert (bus.namespace, bus.keys) == ("slipway", ("password",))
+    assert "bus" not in [each.name for each in secrets.wanted(Values(event_bus={"access_secret": "bus"}))]
 
 
 def test_keys_that_are_no_pair_are_found(tmp_path):

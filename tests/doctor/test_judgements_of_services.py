@@ -17,7 +17,7 @@ from hera_workflows.doctor import (
     repositories,
     source_token,
 )
-from hera_workflows.doctor.finding import State, missing, note, ok
+from hera_workflows.doctor.finding import Finding, State, missing, note, ok
 from slipway.errors import Misconfigured, TryAgain
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -82,12 +82,20 @@ def application(sync: str = "Synced", url: str = URL, error: str = "") -> dict[s
     return {"spec": {"source": {"repoURL": url}}, "status": status}
 
 
+def judged(found: dict[str, object] | None) -> Finding:
+    return delivery.judge_application("staging-digits", URL, found, "gitops")
+
+
 def test_a_release_without_an_application_is_found():
-    assert delivery.judge_application("staging-digits", URL, None).state is State.MISSING
-    assert delivery.judge_application("staging-digits", URL, application()).state is State.OK
-    assert delivery.judge_application("staging-digits", URL, application("OutOfSync")).state is State.NOTE
-    assert delivery.judge_application("staging-digits", URL, application(url="other")).state is State.MISSING
-    assert delivery.judge_application("staging-digits", URL, application(error="no access")).message == "no access"
+    assert judged(None).state is State.MISSING
+    assert judged(application()).state is State.OK
+    assert judged(application("OutOfSync")).state is State.NOTE
+    assert judged(application(url="other")).state is State.MISSING
+    assert judged(application(error="no access")).message == "no access"
+
+
+def test_why_there_is_no_application_is_asked_in_argo_cds_own_namespace():
+    assert judged(None).remedy == "kubectl -n gitops describe applicationset slipway says why it was not made"
 
 
 @pytest.mark.parametrize(
