@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hera_workflows.templates.events import LOOK
 from hera_workflows.templates.objects import Object, thing
 from hera_workflows.templates.values import Values
 
@@ -11,7 +12,6 @@ __all__ = ["EXECUTOR", "SENSOR", "TRAIN_EXECUTOR", "admission"]
 
 SENSOR = "slipway-sensor"
 EXECUTOR, TRAIN_EXECUTOR = "slipway-executor", "slipway-train-executor"  # Argo's sidecar: in training's pods, in others
-_LOOK = "argocd.argoproj.io/application-set-refresh"  # the annotation by which Argo CD is asked to look at once
 # Of its metadata; who owns an object and what finalizes it decides when it is deleted.
 _KEPT = ("labels", "finalizers", "ownerReferences")
 
@@ -31,13 +31,13 @@ def _sensor(values: Values) -> list[Object]:
         *(f"object.metadata.?{field} == oldObject.metadata.?{field}" for field in _KEPT),
         # In both, since a key may be in one alone.
         "[variables.before, variables.after].all(each, each.all(key,"
-        f" key == '{_LOOK}' || variables.before[?key] == variables.after[?key]))",
+        f" key == '{LOOK}' || variables.before[?key] == variables.after[?key]))",
     ]
     variables = {
         "before": "oldObject.metadata.?annotations.orValue({})",
         "after": "object.metadata.?annotations.orValue({})",
     }
-    said = f"slipway's sensor may change nothing but the annotation {_LOOK}"
+    said = f"slipway's sensor may change nothing but the annotation {LOOK}"
     where = (values.argocd_namespace, "applicationsets", ["UPDATE"])
     return _policy(values, "sensor", SENSOR, where, variables, demands, said)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from gitops.promql import selector, since
+from hera_workflows.templates.events import REFRESH
 from hera_workflows.templates.monitoring import JOBS, SERVERS, manifest
 from hera_workflows.templates.objects import Object
 from hera_workflows.templates.values import Monitoring, Values
@@ -119,7 +120,9 @@ def _serving(limits: Monitoring) -> list[Alert]:
 def _way(values: Values) -> list[Alert]:
     ours = {"namespace": values.namespace}
     runs = "argo_workflows_workflowtemplate_triggered_total"
-    dead = since(selector("argo_events_action_retries_failed_total", ours), _QUARTER)
+    # Argo CD looks for new models by itself, too: what was not refreshed comes later, and is not lost.
+    given_up = selector("argo_events_action_retries_failed_total", ours).removesuffix("}")
+    dead = since(given_up + f',trigger_name!="{REFRESH}"}}', _QUARTER)
     lost = since(selector("argo_events_events_processing_failed_total", ours), _QUARTER)
     failed = since(selector(runs, ours).removesuffix("}") + ',phase=~"Failed|Error"}', _QUARTER)
     minutes = values.monitoring.promoter_minutes
@@ -175,8 +178,10 @@ def _way(values: Values) -> list[Alert]:
             f"(sum({judged}) or vector(0)) < 1",
             "10m",
             "critical",
-            f"No run of the promoter has succeeded for {minutes} minutes: nothing is promoted or rolled back.",
-            f"argo -n {values.namespace} list | grep slipway-promote; then the log of the newest. Suspended? "
+            f"No run of the promoter has succeeded for {minutes} minutes: what its log names, it neither promotes nor "
+            "rolls back.",
+            f"argo -n {values.namespace} list | grep slipway-promote; then the log of the newest. A release that "
+            "cannot be read stops no other; Prometheus, the environment repository or the cluster stop all. Suspended? "
             f"kubectl -n {values.namespace} get cronworkflow slipway-promote. slipway doctor names what is missing.",
         ),
         Alert(
@@ -233,8 +238,8 @@ def _delivery(values: Values) -> list[Alert]:
             "15m",
             "warning",
             "{{ $labels.persistentvolumeclaim }} has {{ $value | humanizePercentage }} left.",
-            f"slipway gc --dry-run shows what nothing refers to any more; argo -n {values.namespace} submit --from "
-            "cronwf/slipway-gc removes it. Else make the volume larger.",
+            f"argo -n {values.namespace} submit --from cronwf/slipway-gc removes what nothing refers to any more. "
+            "Else make the volume larger.",
         ),
     ]
 

@@ -8,10 +8,12 @@ from typing import Any
 from hera_workflows.templates.objects import CONTAINER_SECURITY, POD_SECURITY, Object, thing
 from hera_workflows.templates.values import Values
 
-__all__ = ["PORT", "events"]
+__all__ = ["LOOK", "PORT", "REFRESH", "events"]
 
 _EVENTS = "argoproj.io/v1alpha1"
 PORT = 12000  # where the event source listens
+REFRESH = "refresh"  # the trigger that starts no workflow
+LOOK = "argocd.argoproj.io/application-set-refresh"  # the annotation by which Argo CD is asked to look at once
 _LARGEST = 1 << 20  # bytes of a delivery; also what one message of JetStream carries
 _HEX = "^([0-9a-f]{40}|[0-9a-f]{64})$"
 # Some four minutes; a controller that rolls out needs less.
@@ -163,11 +165,20 @@ def _refresh(values: Values) -> dict[str, Any]:
 
     Its own webhook for that does not understand Gitea. Nobody is told of a failure: it looks by itself, too.
     """
-    asked = {"argocd.argoproj.io/application-set-refresh": "true"}
+    asked = {LOOK: ""}
     metadata = {"name": "slipway", "namespace": values.argocd_namespace, "annotations": asked}
     resource = {"apiVersion": _EVENTS, "kind": "ApplicationSet", "metadata": metadata}
-    patch = {"operation": "patch", "patchStrategy": "application/merge-patch+json", "source": {"resource": resource}}
-    return {"template": {"name": "refresh", "conditions": "promote", "k8s": patch}, "retryStrategy": _RETRY}
+    # Another word for each push: Argo CD would take one that says the same while it looks for the one that it removes.
+    dest = "metadata.annotations." + LOOK.replace(".", r"\.")
+    patch = {
+        "operation": "patch",
+        "patchStrategy": "application/merge-patch+json",
+        "source": {"resource": resource},
+        "parameters": [_from_event("promote", dest, "{{ .Input.body.after }}")],
+    }
+    template = {"name": REFRESH, "conditions": "promote", "k8s": patch}
+    # A trigger that is no atLeastOnce is tried once, whatever its retryStrategy says.
+    return {"template": template, "atLeastOnce": True, "retryStrategy": _RETRY}
 
 
 def _dead_letter(name: str, commit: str, values: Values) -> dict[str, Any]:

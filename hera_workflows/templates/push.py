@@ -117,6 +117,7 @@ def _steps(values: Values) -> list[Container]:
                 "source-repo": _SOURCE_REPO,
                 "before": ref("workflow.parameters.before"),
                 "after": ref("workflow.parameters.after"),
+                "branch": values.source_branch,
                 "run": _RUN,
                 "workspace": "/workspace",
                 "output": "/scratch/changes.json",
@@ -168,6 +169,7 @@ def _steps(values: Values) -> list[Container]:
                 "source-repo": _SOURCE_REPO,
                 "branch": values.source_branch,
                 "backend": values.backend,
+                **({} if values.artifacts else {"node": ""}),  # nobody finds a report there that is kept nowhere
             },
             values=values,
             image=values.images.evaluate,

@@ -44,12 +44,11 @@ _Image = Annotated[
 _Cron = Annotated[str, StringConstraints(pattern=r"^\S+( \S+){4}$")]
 _Url = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$")]
 _Project = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$")]  # OWNER/NAME
-# Without a user or password: what stands in an argument can be read by whoever sees the workflow.
+# By HTTP, for steps have no SSH. Without a user or password: what stands in an argument can be read by whoever sees
+# the workflow.
 _Repo = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[!-?A-~]+|ssh://[!-~]+|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[!-~]+)$"
-    ),
+    StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[!-?A-~]+$"),
 ]
 _Store = Annotated[
     str, StringConstraints(pattern=r"^(/store|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*)$")
@@ -236,7 +235,10 @@ def read_values(path: Path | None) -> Values:
     from gitops.yaml_text import load_yaml
 
     try:
-        return Values.model_validate(load_yaml(path.read_bytes()) or {})
+        content = load_yaml(path.read_bytes()) or {}
+        if not isinstance(content, dict):
+            raise Misconfigured(f"{path}: is no mapping; write `key: value` lines, as docs/install.md shows them")
+        return Values.model_validate(content)
     except ValidationError as error:
         found = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
         raise Misconfigured(f"{path}: {'; '.join(f'{place}: {what}' for place, what in found)}") from None

@@ -100,6 +100,15 @@ def test_a_push_to_the_environment_repository_lets_argo_cd_look_for_new_models()
     )
 
 
+def test_every_trigger_is_tried_again() -> None:
+    (sensor,) = objects(of("gitea"), "Sensor")
+    tried_again = {
+        t["template"]["name"]: t.get("atLeastOnce") and t["retryStrategy"]["steps"] > 1
+        for t in sensor["spec"]["triggers"]
+    }
+    assert tried_again == {"push": True, "promote": True, "refresh": True}
+
+
 def test_every_workflow_that_a_trigger_names_is_installed() -> None:
     (sensor,) = objects(of("gitea"), "Sensor")
     triggers = [t for trigger in starting(sensor) for t in (trigger, trigger["dlqTrigger"])]

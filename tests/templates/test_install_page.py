@@ -53,3 +53,18 @@ def test_the_namespaces_that_are_made_are_those_of_the_values_that_are_shown(exa
 def test_the_claim_that_is_shown_is_the_one_that_is_mounted(example: Values) -> None:
     shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(apiVersion.*?)```", PAGE, re.DOTALL)]
     assert [claim["metadata"]["name"] for claim in shown] == [example.workspace_claim]
+
+
+def test_the_same_uv_sets_up_builds_images_and_is_locked() -> None:
+    """Another one would download everything once more, and lay it beside the first."""
+    said = {
+        path: set(re.findall(pattern, (ROOT / path).read_text()))
+        for path, pattern in {
+            "scripts/uv": r"\nversion=(.*)",
+            "deploy/images/Containerfile": r"astral-sh/uv:(\S+)",
+            "docs/install.md": r"astral-sh/uv:([0-9.]+)",
+            "uv.lock": r'name = "uv"\nversion = "(.*)"',
+        }.items()
+    }
+    assert all(said.values()), said
+    assert len(set.union(*said.values())) == 1, said

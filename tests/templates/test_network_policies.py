@@ -127,8 +127,73 @@ def test_every_namespace_refuses_what_no_policy_names(namespace: str) -> None:
     assert specs["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
+SOURCE, SENSOR, BUS = ({"controller": f"{kind}-controller"} for kind in ("eventsource", "sensor", "eventbus"))
+ANYBODY = "anybody"
+
+
+def bus(kind: str) -> Values:
+    native = kind == "native"
+    event_bus = {"kind": kind, **({} if native else {"url": "nats://nats.example:4222"})}
+    return values(network={"executor": [EXECUTOR], "services": [SERVICES]}, event_bus=event_bus)
+
+
+def let_in(of: Values, labels: dict[str, str]) -> set[tuple[str, int | None]]:
+    """Who may connect to a pod of slipway's namespace with these labels, and at which port; None is every port."""
+    policies = [
+        p["spec"]
+        for p in objects(of, "NetworkPolicy")
+        if p["metadata"]["namespace"] == "slipway" and selected(p["spec"]["podSelector"], labels)
+    ]
+    assert any("Ingress" in policy["policyTypes"] for policy in policies), "no policy restricts it"
+    return {
+        (who, port)
+        for policy in policies
+        for rule in policy.get("ingress", [])
+        for who in [peer["podSelector"]["matchLabels"]["controller"] for peer in rule.get("from", [])] or [ANYBODY]
+        for port in [port["port"] for port in rule.get("ports", [])] or [None]
+    }
+
+
 @pytest.mark.parametrize(("kind", "peer"), [("native", "pods beside it"), ("exotic", SERVICES)])
 def test_the_event_source_reaches_the_bus_only(kind: str, peer: str) -> None:
-    bus = {"kind": kind, **({"url": "nats://nats.example:4222"} if kind == "exotic" else {})}
-    of = values(network={"executor": [EXECUTOR], "services": [SERVICES]}, event_bus=bus)
-    assert reach(of, {"controller": "eventsource-controller"}) == {"names", peer}
+    assert reach(bus(kind), SOURCE) == {"names", peer}
+
+
+@pytest.mark.parametrize(("kind", "peer"), [("native", "pods beside it"), ("exotic", SERVICES)])
+def test_the_sensor_reaches_the_bus_and_the_kubernetes_api(kind: str, peer: str) -> None:
+    assert reach(bus(kind), SENSOR) == {"names", peer, EXECUTOR}
+
+
+def test_the_servers_of_the_bus_reach_each_other_only() -> None:
+    assert reach(bus("native"), BUS) == {"names", "pods beside it"}
+
+
+@pytest.mark.parametrize("labels", [SOURCE, SENSOR, BUS])
+def test_of_the_pods_beside_them_those_of_the_bus_alone_are_reached(labels: dict[str, str]) -> None:
+    peers = [
+        peer["podSelector"]
+        for p in objects(bus("native"), "NetworkPolicy")
+        if p["metadata"]["namespace"] == "slipway" and selected(p["spec"]["podSelector"], labels)
+        for rule in p["spec"].get("egress", [])
+        for peer in rule["to"]
+        if "podSelector" in peer
+    ]
+    assert peers == [{"matchLabels": BUS}]
+
+
+def test_anybody_posts_to_the_event_source_and_reads_its_metrics() -> None:
+    assert let_in(bus("native"), SOURCE) == {(ANYBODY, 12000), (ANYBODY, 7777)}
+
+
+def test_of_the_sensor_anybody_reads_the_metrics() -> None:
+    assert let_in(bus("native"), SENSOR) == {(ANYBODY, 7777)}
+
+
+def test_the_bus_lets_in_whom_it_carries_events_for_and_itself() -> None:
+    labels = [SOURCE, SENSOR, BUS]
+    assert let_in(bus("native"), BUS) == {(one["controller"], None) for one in labels}
+
+
+@pytest.mark.parametrize("of", [OPEN, CLOSED])
+def test_nobody_is_let_in_to_a_step(of: Values) -> None:
+    assert [name for name, template in pods(of) if let_in(of, template["metadata"]["labels"])] == []
