@@ -37,21 +37,21 @@ test-fast: setup  ## The tests that take less than a few seconds each.
 bench: setup  ## The figures of docs/performance.md, each against its named alternative.
 	@$(PYTHON) -m bench
 
-render: .venv/.synced  ## Write the workflow manifests to deploy/ again.
+render: .venv/.synced  ## Write all manifests of deploy/ again.
 	@.venv/bin/slipway render
 
 # uv's cache is warm after setup, so the images are built from what was downloaded already.
 cluster: setup  ## A real one-node Kubernetes with Argo, a forge and slipway, for tests (root and Go; long the first time).
 	@$(PYTHON) -m tests.cluster up
 
-cluster-down: .venv/.synced  ## Take it down; nothing of it stays but the cache.
+cluster-down: .venv/.synced  ## Take it down; nothing of it stays but the cache and Debian packages.
 	@$(PYTHON) -m tests.cluster down
 
 test-cluster: cluster  ## The tests that need it: a push goes to production there.
 	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster
 
-# The way of one push, what is installed, who may do what, what a delivery starts, and what people are shown.
-FAST := story install admission rights events report doctor
+# The way of one push, what is installed, who may do and reach what, what a push starts, and what people are shown.
+FAST := story install admission rights serving_rights network events delivery live report doctor
 
 test-cluster-fast: setup  ## Those of them that take minutes, without KEDA: the way of one push, and what is refused on it.
 	@$(PYTHON) -m tests.cluster up --no-autoscaling

@@ -57,7 +57,7 @@ def up(bare: bool, no_autoscaling: bool) -> None:
 
 @cluster.command()
 def down() -> None:
-    """Stop everything, delete the state and check that nothing is left; the cache stays."""
+    """Stop everything, delete the state and check that nothing is left but the cache and Debian packages."""
     from tests.cluster.down import remove
     from tests.cluster.place import default_folder
 

@@ -26,7 +26,7 @@ def until(answer: Callable[[], T | None], seconds: float, what: str, *, every: f
         try:
             if (found := answer()) is not None:
                 return found
-        except TryAgain as error:
+        except (TryAgain, OSError) as error:
             trouble = f"; the last trouble: {error}"
         assert time.monotonic() < end, f"{what}: not so after {seconds} s{trouble}"
         time.sleep(every)

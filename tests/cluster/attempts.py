@@ -146,8 +146,12 @@ def tmpfs() -> list[str]:
 def all_of(about: dict[str, str]) -> dict[str, Any]:
     """Every attempt, by its name."""
     run, model = f"/workspace/{about['run']}", about["model"]
-    workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"generateName": "attempt-"}}
+    named = {"metadata": {"generateName": "attempt-"}, "spec": {"workflowTemplateRef": {"name": "slipway-gc"}}}
+    workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **named}
     argo, label = "/apis/argoproj.io/v1alpha1/namespaces", {"metadata": {"labels": {"attempt": "made"}}}
+    applications = f"{argo}/argocd/applicationsets/slipway?dryRun=All"
+    anything = {"spec": {"template": {"spec": {"project": "default"}}}}
+    look = {"metadata": {"annotations": {"argocd.argoproj.io/application-set-refresh": "true"}}}
     branch, there = f"attempt-{about['step']}", f"{about['bucket']}/attempts"
     environments = f"{about['forge']}/team/environments.git"
     return {
@@ -165,8 +169,13 @@ def all_of(about: dict[str, str]) -> dict[str, Any]:
         "list secrets": met(lambda: kubernetes("GET", "/api/v1/namespaces/slipway/secrets")),
         "get the signing key": met(lambda: kubernetes("GET", "/api/v1/namespaces/slipway/secrets/slipway-signing")),
         "create a workflow": met(lambda: kubernetes("POST", f"{argo}/slipway/workflows?dryRun=All", workflow)),
+        "create one elsewhere": met(lambda: kubernetes("POST", f"{argo}/default/workflows?dryRun=All", workflow)),
+        "delete a workflow": met(lambda: kubernetes("DELETE", f"{argo}/slipway/workflows/any?dryRun=All")),
+        "create a pod": met(lambda: kubernetes("POST", "/api/v1/namespaces/slipway/pods?dryRun=All", {})),
         "create a result": met(lambda: kubernetes("POST", f"{argo}/slipway/workflowtaskresults?dryRun=All", {})),
         "patch an application": met(lambda: kubernetes("PATCH", f"{argo}/argocd/applications/any?dryRun=All", label)),
+        "patch what Argo CD applies": met(lambda: kubernetes("PATCH", applications, anything)),
+        "ask Argo CD to look": met(lambda: kubernetes("PATCH", applications, look)),
         "patch a deployment": met(
             lambda: kubernetes(
                 "PATCH", "/apis/apps/v1/namespaces/production/deployments/any?dryRun=All", {"metadata": {}}

@@ -1,4 +1,4 @@
-"""Pods as the installed WorkflowTemplates make them, with another program in place of the step's."""
+"""Pods as the installed WorkflowTemplates, or Argo Events, make them, with another program in place of theirs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
     from tests.cluster.kube import Kube
 
-__all__ = ["said", "submit"]
+__all__ = ["beside", "said", "submit"]
 
 _SMALL = {"gpus": "0", "cpu": "50m", "memory": "256Mi", "ephemeral-storage": "256Mi"}
 _VALUES = {"commit": "0" * 40, "number": "1", "digest": "none", "timeout-seconds": "300", "data": "none"}
 _VALUES |= {**_SMALL, "node-selector": "{}", "tolerations": "[]"}
 # What would repeat, end, delay or delete the pods of a program that is not the step's.
 _OF_STEPS = ("retryStrategy", "outputs", "synchronization", "activeDeadlineSeconds")
+_OF_CONTAINERS = ("name", "env", "envFrom", "resources", "securityContext", "volumeMounts")
 _OF_WORKFLOWS = ("onExit", "podGC", "entrypoint", "templates", "arguments", "archiveLogs")
 
 
@@ -73,3 +74,25 @@ def said(kube: Kube, workflow: str, step: str) -> str:
         return kube.run("logs", ended[0]["metadata"]["name"], "-c=main", "--namespace=slipway") if ended else None
 
     return until(log, 240, f"the pod of {step} has ended")
+
+
+def beside(kube: Kube, name: str, selector: str, image: str, command: list[str]) -> str:
+    """What the program printed in a pod like the one that runs: with its account, Secrets and policies."""
+    [running] = (kube.get("pods", f"--selector={selector}", "--namespace=slipway") or {})["items"]
+    [container] = running["spec"]["containers"]
+    kept = {key: container[key] for key in _OF_CONTAINERS if key in container}
+    spec = {**running["spec"], "containers": [{**kept, "image": image, "command": command}], "restartPolicy": "Never"}
+    # What policies select it by, and no more: the Service of the one that runs sends it no deliveries.
+    labels = {"controller": running["metadata"]["labels"]["controller"]}
+    metadata = {"name": name, "namespace": "slipway", "labels": labels}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    kube.run("create", "-f", "-", text=json.dumps(pod))
+
+    def log() -> str | None:
+        status = (kube.get("pod", name, "--namespace=slipway") or {}).get("status", {})
+        return kube.run("logs", name, "--namespace=slipway") if status.get("phase") in {"Succeeded", "Failed"} else None
+
+    try:
+        return until(log, 120, f"the pod beside {selector} has ended")
+    finally:
+        kube.run("delete", "pod", name, "--namespace=slipway", "--wait=false")

@@ -19,7 +19,7 @@ from tests.cluster.products import PRODUCTS, Product
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-__all__ = ["Built", "build_all", "built", "cache_folder"]
+__all__ = ["Built", "build_all", "built", "cache_folder", "missing"]
 
 MODULES = Path(__file__).parent / "modules"
 
@@ -53,6 +53,11 @@ def built(product: Product) -> Built:
     return Built(product, cache_folder() / f"{product.name}-{version}-{recipe.hexdigest()[:12]}", version)
 
 
+def missing(without: Collection[str] = ()) -> list[Built]:
+    """Those that the cache lacks."""
+    return [one for one in map(built, PRODUCTS) if one.product.name not in without and not one.folder.is_dir()]
+
+
 def build_all(say: Callable[[str], None], *, without: Collection[str] = ()) -> dict[str, Built]:
     """Every product by name, after building those that the cache lacks; finished ones survive a kill.
 
@@ -63,20 +68,21 @@ def build_all(say: Callable[[str], None], *, without: Collection[str] = ()) -> d
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second builder waits, and then finds everything
-        return _build_missing([built(product) for product in PRODUCTS if product.name not in without], say)
+        wanted = [built(product) for product in PRODUCTS if product.name not in without]
+        _build_each(missing(without), say)
+        _remove_superseded(wanted)
+        return {one.product.name: one for one in wanted}
 
 
-def _build_missing(wanted: Sequence[Built], say: Callable[[str], None]) -> dict[str, Built]:
-    missing = [one for one in wanted if not one.folder.is_dir()]
-    for position, one in enumerate(missing, start=1):
-        start = time.monotonic()
-        say(f"build {position}/{len(missing)}: {one.product.name} {one.version}")
+def _build_each(lacking: Sequence[Built], say: Callable[[str], None]) -> None:
+    for position, one in enumerate(lacking, start=1):
+        start, what = time.monotonic(), f"build {position}/{len(lacking)}: {one.product.name} {one.version}"
+        say(what)
         _build(one)
-        say(f"build {position}/{len(missing)}: {one.product.name} {one.version} took {time.monotonic() - start:.0f} s")
+        say(f"{what} took {time.monotonic() - start:.0f} s")
     # Gigabytes that are only of use while products are missing.
-    shutil.rmtree(_go_cache(), ignore_errors=True)
-    _remove_superseded(wanted)
-    return {one.product.name: one for one in wanted}
+    for folder in _go_caches().values():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(one: Built) -> None:
@@ -125,10 +131,10 @@ def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
     """What `go` prints; low priority and two compilers at a time, because people work on the same machine."""
     environment = dict(os.environ)
     environment.update(
-        GOFLAGS="-p=2 -buildvcs=false",
+        GOFLAGS="-p=2 -buildvcs=false -modcacherw",  # writable, so that it can be removed
         GOTOOLCHAIN="local",
         GOWORK="off",
-        GOCACHE=str(_go_cache()),
+        **{name: str(folder) for name, folder in _go_caches().items()},
         CGO_ENABLED="1" if product.cgo else "0",
         CGO_CFLAGS="-O1 -g0",
         # A compiler ends before collecting its garbage pays; beyond 2 GiB each (two or three run) it collects.
@@ -147,15 +153,13 @@ def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A writable copy (the module cache is read-only)."""
+    """A copy; of a file, one that may be run."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_file():
         shutil.copyfile(source, target)
         target.chmod(0o755)
     else:
         shutil.copytree(source, target, copy_function=shutil.copyfile)
-        for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
-            folder.chmod(0o755)
 
 
 def _version(product: Product) -> str:
@@ -166,8 +170,8 @@ def _version(product: Product) -> str:
     return "v1.0.0"
 
 
-def _go_cache() -> Path:
-    return cache_folder() / "go-build"
+def _go_caches() -> dict[str, Path]:
+    return {"GOCACHE": cache_folder() / "go-build", "GOMODCACHE": cache_folder() / "go-mod"}
 
 
 def _remove_superseded(wanted: Sequence[Built]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import TryAgain
@@ -10,7 +12,6 @@ from tests.cluster.place import APART, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tests.cluster.place import Place
 
@@ -18,9 +19,10 @@ __all__ = ["buildah", "forget", "has", "push", "run"]
 
 
 def buildah(place: Place, *arguments: str, seconds: float = 900) -> str:
-    """What buildah prints; its images lie in the state folder. Raises TryAgain."""
+    """What buildah prints; its images, and what it hands on, lie in the state folder. Raises TryAgain."""
     storage = [f"--root={place.folder}/buildah", f"--runroot={RUN}/buildah", "--storage-driver=overlay"]
-    return run(["nice", "-n", "5", "buildah", *storage, *arguments], seconds=seconds)
+    (handed := _handed_on(place)).mkdir(parents=True, exist_ok=True)
+    return run(["env", f"TMPDIR={handed}", "nice", "-n", "5", "buildah", *storage, *arguments], seconds=seconds)
 
 
 def has(place: Place, image: str) -> bool:
@@ -41,6 +43,12 @@ def forget(place: Place, keep: Sequence[str]) -> None:
     if unwanted:
         buildah(place, "rmi", "--force", *unwanted)
     buildah(place, "rmi", "--prune", "--force")
+    shutil.rmtree(_handed_on(place))
+
+
+def _handed_on(place: Place) -> Path:
+    """Where layers are between container and registry; a kill leaves gigabytes there."""
+    return place.folder / "buildah-tmp"
 
 
 def _images(place: Place) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from slipway.errors import Misconfigured, TryAgain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check_machine", "install", "policies"]
+__all__ = ["allow_services", "check_machine", "forbid_services", "install", "policies"]
 
 # A program of each package, which says whether the package is there.
 _PACKAGES = {
@@ -30,9 +31,13 @@ _PACKAGES = {
     "procps": "sysctl",
     "util-linux": "nsenter",
     "chromium": "chromium",  # looks at the report as people do
+    "prometheus-alertmanager": "amtool",  # reads docs/monitoring/alertmanager.yml as Alertmanager does
 }
-_POLICY = Path("/usr/sbin/policy-rc.d")
-_NO_SERVICES = "#!/bin/sh\n# Of slipway's test cluster, while it installs packages.\nexit 101\n"
+# The first lets no package start a service, the second lets none have systemd start it at the next boot.
+_POLICIES = {
+    "usr/sbin/policy-rc.d": "#!/bin/sh\n# Of slipway's test cluster, while it installs packages.\nexit 101\n",
+    "run/systemd/system-preset/00-slipway-cluster.preset": "disable *\n",
+}
 
 
 def check_machine() -> None:
@@ -44,27 +49,42 @@ def check_machine() -> None:
 
 
 def install(say: Callable[[str], None]) -> None:
-    """Install what is missing; none of the daemons in it is started. Raises TryAgain, Misconfigured."""
+    """Install what is missing; none of the daemons in it starts, now or at a boot. Raises TryAgain, Misconfigured."""
     missing = sorted(package for package, program in _PACKAGES.items() if shutil.which(program) is None)
     if not missing:
         return
     if shutil.which("apt-get") is None:
         raise Misconfigured(f"install these programs: {', '.join(missing)} (only Debian's apt-get is known here)")
     say(f"install Debian packages: {' '.join(missing)}")
-    if not _POLICY.exists():
-        _POLICY.write_text(_NO_SERVICES)
-        _POLICY.chmod(0o755)
+    forbid_services()
     try:
         _apt("update", "-qq")
         _apt("install", "-y", "-qq", "--no-install-recommends", *missing)
     finally:
-        for path in policies():
-            path.unlink()
+        allow_services()
 
 
-def policies() -> list[Path]:
-    """The file that lets no package start a service, if it is ours: a kill may have left it."""
-    return [_POLICY] if _POLICY.is_file() and _POLICY.read_text(errors="replace") == _NO_SERVICES else []
+def forbid_services(root: Path = Path("/")) -> None:
+    """Write the policies, but for those that the machine has of its own."""
+    for name, text in _POLICIES.items():
+        if not (path := root / name).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755 if text.startswith("#!") else 0o644)
+
+
+def allow_services(root: Path = Path("/")) -> None:
+    """Remove the policies that are ours."""
+    for path in policies(root):
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()  # only an empty one goes
+
+
+def policies(root: Path = Path("/")) -> list[Path]:
+    """The files that let no package start a service, if they are ours: a kill may have left them."""
+    found = {root / name: text for name, text in _POLICIES.items()}
+    return [path for path, text in found.items() if path.is_file() and path.read_text(errors="replace") == text]
 
 
 def _apt(*arguments: str) -> None:

@@ -12,12 +12,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hera_workflows.templates.values import Values
+from slipway.errors import TryAgain
 from tests.cluster.asking import until
 
 if TYPE_CHECKING:
     from tests.cluster.kube import Kube
 
-__all__ = ["BEFORE", "NAMESPACE", "SECRET", "Events", "address", "commit", "name", "pushed", "values", "wait_for"]
+__all__ = [
+    "BEFORE",
+    "NAMESPACE",
+    "SECRET",
+    "Events",
+    "address",
+    "commit",
+    "name",
+    "pushed",
+    "pushed_to_gitlab",
+    "refuse",
+    "secret",
+    "values",
+    "wait_for",
+    "waits",
+]
 
 NAMESPACE = "event-tests"
 SECRET = b"a secret of sixteen bytes or more"
@@ -82,6 +98,37 @@ def pushed(after: str, *, before: str = BEFORE, repository: str = "team/models",
     }
 
 
+def pushed_to_gitlab(
+    after: str, *, project: str = "team/models", ref: str = "refs/heads/main", kind: str = "push"
+) -> bytes:
+    """A delivery of GitLab as its documentation has one, the lists of changed files left out."""
+    namespace, _, name = project.rpartition("/")
+    page = f"https://gitlab.example/{project}"
+    clone = {"git_http_url": f"{page}.git", "git_ssh_url": f"git@gitlab.example:{project}.git"}
+    about = {"name": name, "description": "", "homepage": page, "visibility_level": 0}
+    where = {"id": 15, "web_url": page, "namespace": namespace, "path_with_namespace": project}
+    ada = {"name": "Ada", "email": "ada@forge.test"}
+    commits = [{"id": after, "message": "Train digits\n", "timestamp": "2026-11-29T12:00:00+00:00", "author": ada}]
+    delivery = {
+        "object_kind": kind,
+        "event_name": kind,
+        "before": BEFORE,
+        "after": after,
+        "ref": ref,
+        "ref_protected": True,
+        "checkout_sha": after,
+        "user_id": 4,
+        "user_username": "ada",
+        "project_id": 15,
+        "project": {**about, **clone, **where},
+        "commits": commits,
+        "total_commits_count": 1,
+        "push_options": {},
+        "repository": {**about, **clone, "url": clone["git_ssh_url"]},
+    }
+    return json.dumps(delivery).encode()
+
+
 def commit(text: str) -> str:
     """A commit id that no other test uses."""
     return hashlib.sha1(text.encode()).hexdigest()
@@ -124,3 +171,50 @@ def address(kube: Kube, source: str) -> str:
     """Of an event source's Service."""
     service = kube.get("service", f"{source}-eventsource-svc", f"--namespace={NAMESPACE}") or {}
     return str(service["spec"]["clusterIP"])
+
+
+def secret(name: str, content: dict[str, str]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
+
+
+def waits(template: str) -> dict[str, Any]:
+    """A workflow of that name that does nothing: here only starting it is looked at."""
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": template, "namespace": NAMESPACE},
+        "spec": {"entrypoint": "wait", "templates": [{"name": "wait", "suspend": {}}]},
+    }
+
+
+def refuse(kube: Kube, workflow: str) -> None:
+    """Let the API server refuse one workflow by its name; return when it does."""
+    group = "admissionregistration.k8s.io/v1"
+    rule = {"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["workflows"]}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": f"object.metadata.name != '{workflow}'", "message": "refused by the test"}],
+    }
+    binding = {
+        "policyName": NAMESPACE,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}},
+    }
+    for kind, spec in (("ValidatingAdmissionPolicy", policy), ("ValidatingAdmissionPolicyBinding", binding)):
+        kube.apply([{"apiVersion": group, "kind": kind, "metadata": {"name": NAMESPACE}, "spec": spec}])
+    candidate = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": workflow, "namespace": NAMESPACE},
+        "spec": {"workflowTemplateRef": {"name": "slipway-push"}},
+    }
+
+    def refused() -> bool | None:
+        try:
+            kube.run("create", "--dry-run=server", "-f", "-", text=json.dumps(candidate))
+        except TryAgain as error:
+            return "refused by the test" in str(error) or None
+        return None
+
+    until(refused, 60, "the API server refuses the workflow")

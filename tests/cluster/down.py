@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import TryAgain
-from tests.cluster import debian, network
+from tests.cluster import debian, kernel, network
 from tests.cluster.ownership import is_here, need_ours, pod_groups
 from tests.cluster.place import APART, RUN
 
@@ -59,12 +59,14 @@ def power_off(folder: Path) -> None:
 
 
 def remove(folder: Path, say: Callable[[str], None]) -> None:
-    """Stop everything and delete the state. Raises TryAgain if something is left."""
+    """Stop everything, set the machine's kernel back and delete the state. Raises TryAgain if something is left."""
     ours = is_here() or folder.exists()
     power_off(folder)
+    kernel.restore(folder)  # before its record goes with the state
     shutil.rmtree(folder, ignore_errors=True)
-    for path in (*_addresses(), *debian.policies()):
+    for path in _addresses():
         path.unlink(missing_ok=True)
+    debian.allow_services()
     for path in _FIXED if ours else ():
         _remove_empty(path)
     left = leftovers(folder)
@@ -87,6 +89,7 @@ def leftovers(folder: Path) -> list[str]:
     found += [f"network namespace {network.NAME}"] if network.exists() else []
     found += [f"folder {path}" for path in (folder, RUN) if path.exists()]
     found += [f"file {path}" for path in (*_addresses(), *debian.policies())]
+    found += kernel.changed(folder)
     return found
 
 

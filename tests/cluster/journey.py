@@ -28,7 +28,7 @@ __all__ = ["DELIVERY", "JUDGING", "Brought", "Journey", "Push", "failures", "not
 
 EXAMPLES = Path(__file__).parents[2] / "examples/models"
 TRAINING, JUDGING = 900, 300  # seconds that a busy machine may take
-# Argo CD forgets a push of which it hears while it compares the one before; it looks again after 2 to 3 minutes.
+# Argo CD forgets a push of which it hears while it compares the one before; it looks again after a minute.
 DELIVERY = 300
 # A node of two processors has none to promise to training alone, and people's machines do other work meanwhile.
 HERE = (('cpu: "2"', "cpu: 100m"), ('"<= 100"', '"<= 3000"'), ('"<= 500"', '"<= 3000"'))

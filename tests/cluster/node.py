@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
+from tests.cluster import kernel
 from tests.cluster.kube import Kube
 from tests.cluster.place import ADDRESS, APART, NODE, PODS, RUN, SERVICES
 from tests.cluster.programs import Program, start, wait_until
@@ -79,6 +80,7 @@ def start_node(place: Place, pause: str) -> None:
     settings = place.write("containerd.toml", _CONTAINERD.format(folder=place.folder, run=RUN, pause=pause))
     start(place, Program("containerd", ["/usr/bin/containerd", "--config", str(settings)], files=(settings,)))
     wait_until(place, "containerd answers", _containerd_answers, 30, log="containerd")
+    kernel.remember(place)
     _start_kubelet(place)
     arguments = [
         str(place.program("kubernetes", "kube-proxy")),

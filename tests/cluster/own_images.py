@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import registry
-from tests.cluster.buildah import buildah, forget, has, push, run
+from tests.cluster.buildah import buildah, forget, has, run
 from tests.cluster.images import BASE, build_base, root_folder
 from tests.cluster.layers import append
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.place import Place
 
-__all__ = ["TARGETS", "all_tags", "build", "publish", "reference"]
+__all__ = ["TARGETS", "all_tags", "build", "missing", "publish", "reference"]
 
 TARGETS = ("light", "evaluate", "triton", "train")  # the largest last
 _WITH_CODE = ("light", "evaluate", "train")
@@ -35,34 +35,38 @@ _UV, _CODE = "localhost/slipway/uv:latest", "localhost/slipway/code:latest"
 _SOURCES = ("slipway", "triton_repo", "gitops", "hera_workflows", "deploy", "envs", "examples", "pyproject.toml")
 
 
+def missing() -> list[str]:
+    """Those whose libraries the registry lacks."""
+    return [target for target in TARGETS if not _published(target, _libraries(target))]
+
+
 def build(place: Place, say: Callable[[str], None]) -> None:
     """Build what the registry lacks; needs the package index, and no registry. Raises TryAgain."""
-    libraries = [target for target in TARGETS if not _published(target, _libraries(target))]
+    libraries = missing()
     code = any(not _published(target, tags()[target]) for target in _WITH_CODE)
     if not libraries and not code:
         return
+    forget(place, keep=[BASE, _UV])
     build_base(place, say)
     _build_uv(place)
-    for target in libraries:
-        if not has(place, _local(target)):
-            say(f"libraries of the image {target}")
-            _bud(place, _stage(target), _local(target), "--layers")
+    if libraries:
+        # Straight to the registry: of gigabytes, one copy less than by way of this machine's store.
+        with registry.outside(place) as url:
+            for target in libraries:
+                say(f"libraries of the image {target}")
+                _bud(place, _stage(target), f"docker://{url}/slipway/{target}:{_libraries(target)}")
     if code:
         say("slipway's own code")
-        _bud(place, "code", _CODE, "--layers=false")
+        _bud(place, "code", _CODE)
 
 
 def publish(place: Place, say: Callable[[str], None]) -> None:
-    """Give the registry what was built; the caller is inside the network."""
-    for target in TARGETS:
-        if not _published(target, _libraries(target)):
-            say(f"image {target}: libraries")
-            push(place, _local(target), f"slipway/{target}", _libraries(target))
-    missing = [target for target in _WITH_CODE if not _published(target, tags()[target])]
-    if missing:
-        say(f"images {', '.join(missing)}: code")
+    """Lay the code that was built over the libraries; the caller is inside the network."""
+    uncoded = [target for target in _WITH_CODE if not _published(target, tags()[target])]
+    if uncoded:
+        say(f"images {', '.join(uncoded)}: code")
         layer = _code_layer(place)
-        for target in missing:
+        for target in uncoded:
             append(f"slipway/{target}", _libraries(target), layer, tags()[target])
         layer.unlink()
     if place.path("buildah").is_dir():
@@ -112,10 +116,6 @@ def _stage(target: str) -> str:
     return f"{target}-libraries" if target in _WITH_CODE else target
 
 
-def _local(target: str) -> str:
-    return f"localhost/slipway/{_stage(target)}:{_libraries(target)}"
-
-
 def _published(target: str, tag: str) -> bool:
     return registry.holds(f"slipway/{target}", tag)
 
@@ -131,9 +131,10 @@ def _build_uv(place: Place) -> None:
         buildah(place, "commit", "--quiet", "--rm", container, _UV)
 
 
-def _bud(place: Place, stage: str, name: str, layers: str) -> None:
+def _bud(place: Place, stage: str, name: str) -> None:
     cache = run([_uv(), "cache", "dir"]).strip()
-    settings = ["--isolation=chroot", "--network=host", f"--build-arg=BASE={BASE}", f"--build-arg=UV={_UV}", layers]
+    arguments = [f"--build-arg=BASE={BASE}", f"--build-arg=UV={_UV}"]
+    settings = ["--isolation=chroot", "--network=host", "--layers=false", "--tls-verify=false", *arguments]
     # The machine's own certificates, for an index behind an authority of its own; wheels that were downloaded already.
     volumes = ["--volume=/etc/ssl/certs:/etc/ssl/certs:ro", f"--volume={cache}:/root/.cache/uv"]
     what = [f"--file={_CONTAINERFILE}", f"--target={stage}", f"--tag={name}", str(_ROOT)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,14 @@ from tests.cluster.build import cache_folder
 from tests.cluster.buildah import run
 from tests.cluster.place import APART
 from tests.cluster.programs import Program, pids, start, wait_until
+from triton_repo.ports import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.cluster.place import Place
 
-__all__ = ["HOST", "MANIFESTS", "URL", "digest_of", "holds", "reference", "start_registry"]
+__all__ = ["HOST", "MANIFESTS", "URL", "digest_of", "holds", "outside", "reference", "start_registry"]
 
 HOST = "registry.slipway.test"  # the name in image references; no such host exists
 URL = f"{APART}:5000"
@@ -31,23 +34,39 @@ def start_registry(place: Place, wanted: Mapping[str, set[str]]) -> None:
 
     wanted: by repository, the tags that are of use; unless the registry is up, what else an earlier run left goes.
     """
-    settings = place.write(
-        "registry.json",
-        {
-            "version": "0.1",
-            "log": {"level": "warn", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(_storage())}, "delete": {"enabled": True}},
-            "http": {"addr": URL},
-        },
-    )
+    settings = _settings(place, "registry.json", URL)
     host = f'server = "http://{URL}"\n\n[host."http://{URL}"]\n  capabilities = ["pull", "resolve"]\n'
     place.write(f"registry-hosts/{HOST}/hosts.toml", host)
     registry = str(place.program("registry", "registry"))
+    _forget_uploads()
     if not pids("registry") and _untag(wanted):
         run([registry, "garbage-collect", "--delete-untagged", "--quiet", str(settings)], seconds=600)
     program = [registry, "serve", str(settings)]
     start(place, Program("registry", program, {"OTEL_TRACES_EXPORTER": "none"}, files=(settings,)))
-    wait_until(place, "the registry answers", _answers, 20, log="registry")
+    wait_until(place, "the registry answers", lambda: _answers(URL), 20, log="registry")
+
+
+@contextmanager
+def outside(place: Place) -> Iterator[str]:
+    """The same images at an address of the machine's own, for who builds with what the cluster's network cannot reach.
+
+    The caller is outside that network.
+    """
+    _forget_uploads()
+    url = f"127.0.0.1:{free_ports(1)[0]}"
+    settings = _settings(place, "registry-outside.json", url)
+    # `down` knows the cluster's processes by its network, where this one is not: it ends with its caller.
+    program = ["setpriv", "--pdeathsig=KILL", str(place.program("registry", "registry")), "serve", str(settings)]
+    with place.path("logs/registry-outside.log").open("ab") as log:
+        served = subprocess.Popen(
+            program, env={"OTEL_TRACES_EXPORTER": "none"}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        wait_until(place, "the registry answers", lambda: _answers(url), 20, log="registry-outside")
+        yield url
+    finally:
+        served.terminate()
+        served.wait(20)
 
 
 def holds(name: str, tag: str) -> bool:
@@ -63,6 +82,18 @@ def reference(name: str, tag: str) -> str:
     return f"{HOST}/{name}@{digest}"
 
 
+def _settings(place: Place, name: str, address: str) -> Path:
+    return place.write(
+        name,
+        {
+            "version": "0.1",
+            "log": {"level": "warn", "accesslog": {"disabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(_storage())}, "delete": {"enabled": True}},
+            "http": {"addr": address},
+        },
+    )
+
+
 def _storage() -> Path:
     """In the cache, since an image takes minutes to build and a cluster lives for an hour."""
     return cache_folder() / "registry"
@@ -74,6 +105,12 @@ def _repositories() -> Path:
 
 def _tags(name: str) -> Path:
     return _repositories() / name / "_manifests/tags"
+
+
+def _forget_uploads() -> None:
+    """Unless the registry is up, remove what kills left of images that were on their way: gigabytes each."""
+    for folder in [] if pids("registry") else list(_repositories().rglob("_uploads")):
+        shutil.rmtree(folder)
 
 
 def _untag(wanted: Mapping[str, set[str]]) -> bool:
@@ -103,9 +140,10 @@ def digest_of(name: str, tag: str) -> str | None:
         raise
 
 
-def _answers() -> bool:
+def _answers(url: str) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # others may need the machine's proxy
     try:
-        with urllib.request.urlopen(f"http://{URL}/v2/", timeout=5) as answer:
+        with direct.open(f"http://{url}/v2/", timeout=5) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -1,18 +1,25 @@
-"""Does a commit reach the cluster, and a pull request only at the head that was judged?"""
+"""Does a commit reach the cluster, at once and by itself, and a pull request only at the head that was judged?"""
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cluster import team
 from tests.cluster.asking import commit, until
+from tests.cluster.deliveries import Events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.cluster.forge import Forge
+    from tests.cluster.journey import Journey
     from tests.cluster.kube import Kube
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_commit_becomes_synced_and_healthy(
@@ -89,3 +96,59 @@ def test_a_pull_request_is_merged_at_the_head_that_was_judged_and_at_no_other(
 def _merged(forge: Forge, path: str, head: str) -> bool | None:
     """405: the forge is still checking whether the request can be merged."""
     return forge.call("POST", path, {"Do": "merge", "head_commit_id": head}, accept=(405,)) != 405 or None
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A push to the environment repository, made by a person's merge."""
+
+    folder: str  # of staging, which came with it
+    before: str
+    after: str
+    asked: int  # how often the sensor had asked Argo CD to look until then
+
+
+@pytest.fixture(scope="module")
+def merged(journey: Journey) -> Iterator[Merged]:
+    """Grace has merged a new folder of staging, in which nothing is served; she takes it out again."""
+    folder, asked = f"delivered-{uuid.uuid4().hex[:8]}", _asked(journey.kube)
+    where = f"/repos/{team.ENVIRONMENTS}"
+    commit(journey.ada, team.ENVIRONMENTS, f"envs/staging/{folder}/retired/README.md", "", branch=folder, new=True)
+    request = {"head": folder, "base": "main", "title": f"Add {folder}"}
+    after = journey.merge(journey.ada.call("POST", f"{where}/pulls", request))
+    try:
+        before = journey.ada.call("GET", f"{where}/git/commits/{after}")["parents"][0]["sha"]
+        yield Merged(folder, before, after, asked)
+    finally:
+        undo = journey.revert(after)
+        journey.merge(undo)
+        for branch in (folder, undo["head"]["ref"]):
+            journey.ada.call("DELETE", f"{where}/branches/{branch}", accept=(404,))
+        until(lambda: not _application(journey.kube, folder) or None, 120, "the folder's Application is gone")
+
+
+def test_a_merge_into_the_environment_repository_starts_the_promoter(kube: Kube, merged: Merged) -> None:
+    name = f"promote-{merged.after[:12]}-{merged.before[:12]}"
+    until(lambda: kube.get("workflow", name, "--namespace=slipway"), 60, f"workflow {name}")
+
+
+def test_a_merge_into_the_environment_repository_lets_the_sensor_ask_argo_cd_to_look(
+    kube: Kube, merged: Merged
+) -> None:
+    until(lambda: _asked(kube) > merged.asked or None, 60, "the sensor has asked")
+
+
+def test_the_application_of_a_folder_that_was_merged_is_there_at_once(kube: Kube, merged: Merged) -> None:
+    until(lambda: _asked(kube) > merged.asked or None, 60, "the sensor has asked")
+    # By itself Argo CD looks after a minute.
+    until(lambda: _application(kube, merged.folder), 20, "the folder's Application")
+
+
+def _asked(kube: Kube) -> int:
+    """How often the installed sensor's wish that Argo CD looks was taken by the API server."""
+    [sensor] = (kube.get("pods", "--selector=sensor-name=slipway", "--namespace=slipway") or {})["items"]
+    return Events(kube, "", sensor["status"]["podIP"]).counted("action_triggered_total", "refresh")
+
+
+def _application(kube: Kube, folder: str) -> dict[str, Any] | None:
+    return kube.get("application", f"staging-{folder}", "--namespace=argocd")

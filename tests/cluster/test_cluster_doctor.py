@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Kube
     from tests.cluster.place import Place
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 NAMESPACE = "doctor-tests"
 Findings = dict[str, dict[str, Any]]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +15,27 @@ import yaml
 from hera_workflows.forges import ForgeFlags
 from hera_workflows.steps.catch_up import delivery
 from hera_workflows.templates.render import render
-from slipway.errors import TryAgain
 from tests.cluster import services
 from tests.cluster.asking import until
-from tests.cluster.deliveries import BEFORE, NAMESPACE, SECRET, Events, address, commit, name, pushed, values, wait_for
+from tests.cluster.deliveries import (
+    BEFORE,
+    NAMESPACE,
+    SECRET,
+    Events,
+    address,
+    commit,
+    name,
+    pushed,
+    pushed_to_gitlab,
+    refuse,
+    secret,
+    values,
+    wait_for,
+    waits,
+)
+from tests.cluster.monitors import scrape_configs
+from tests.cluster.place import ADDRESS
+from tests.cluster.programs import Program, start, stop
 from tests.cluster.secrets import remembered
 
 if TYPE_CHECKING:
@@ -24,9 +44,12 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Kube
     from tests.cluster.place import Place
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "monitoring"))
+from questions import alert_queries, ask
+
 pytestmark = pytest.mark.slow
-GITLAB = "event-tests-gitlab"  # an event source
-SHOWN = {"X-Gitlab-Token": SECRET.decode()}
+GITLAB = "event-tests-gitlab"  # an event source and a sensor
+SHOWN = {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": SECRET.decode()}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +66,8 @@ def events(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Events]:
     bus = {"username": services.NATS_USER, "password": remembered(place, "nats")}
     secrets = {"slipway-webhook": {"secret": SECRET.decode()}, "slipway-bus": {"password": json.dumps(bus)}}
     kube.apply(documents[:1])
-    kube.apply([_secret(name, content) for name, content in secrets.items()])
-    kube.apply([*documents[1:], *map(_waits, ("slipway-push", "slipway-promote", "slipway-dead-letter"))])
+    kube.apply([secret(name, content) for name, content in secrets.items()])
+    kube.apply([*documents[1:], *map(waits, ("slipway-push", "slipway-promote", "slipway-dead-letter"))])
     for kind in (f"eventsource-name={NAMESPACE}", f"sensor-name={NAMESPACE}"):
         wait_for(kube, kind)
     pods = kube.get("pods", f"--selector=sensor-name={NAMESPACE}", f"--namespace={NAMESPACE}") or {}
@@ -59,29 +82,24 @@ def events(place: Place, kube: Kube, about: dict[str, Any]) -> Iterator[Events]:
 
 @pytest.fixture(scope="module")
 def gitlab(kube: Kube, about: dict[str, Any], events: Events) -> Events:
-    """The event source of an installation with GitLab, beside the other one; no sensor listens to it."""
-    source = yaml.safe_load(render(values(about, "gitlab"))["events/event-source.yaml"])
-    source["metadata"]["name"] = GITLAB
-    kube.apply([source])
-    wait_for(kube, f"eventsource-name={GITLAB}")
+    """Event source and sensor of an installation with GitLab, beside the others; both have another name than theirs."""
+    files = render(values(about, "gitlab"))
+    source, sensor = (yaml.safe_load(files[f"events/{name}.yaml"]) for name in ("event-source", "sensor"))
+    source["metadata"]["name"] = sensor["metadata"]["name"] = GITLAB
+    for dependency in sensor["spec"]["dependencies"]:
+        dependency["eventSourceName"] = GITLAB
+    kube.apply([source, sensor])
+    for kind in (f"eventsource-name={GITLAB}", f"sensor-name={GITLAB}"):
+        wait_for(kube, kind)
     found = replace(events, address=address(kube, GITLAB))
     until(lambda: _takes(found) or None, 60, "the event source for GitLab takes deliveries")
+
+    def listens() -> bool | None:
+        found.post(pushed_to_gitlab(commit("first of GitLab")), SHOWN)
+        return name("push", commit("first of GitLab")) in found.workflows() or None
+
+    until(listens, 60, "the sensor for GitLab listens")
     return found
-
-
-def _secret(name: str, content: dict[str, str]) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
-
-
-def _waits(template: str) -> dict[str, Any]:
-    """A workflow of that name that does nothing: here only starting it is looked at."""
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "WorkflowTemplate",
-        "metadata": {"name": template, "namespace": NAMESPACE},
-        "spec": {"entrypoint": "wait", "templates": [{"name": "wait", "suspend": {}}]},
-    }
 
 
 def _listens(events: Events, trigger: str, repository: str) -> bool | None:
@@ -167,10 +185,39 @@ def test_a_delivery_of_gitlab_that_shows_the_secret_is_taken(gitlab: Events) -> 
     assert gitlab.post(b"{}", SHOWN) == 200
 
 
-def test_what_catch_up_delivers_for_gitlab_is_taken(gitlab: Events) -> None:
+def test_what_catch_up_delivers_for_gitlab_starts_the_workflow(gitlab: Events) -> None:
     flags = ForgeFlags("gitlab", "https://gitlab.example", "team/models", "team/environments", "")
-    headers, body = delivery(flags, "refs/heads/main", BEFORE, commit("missed"), SECRET.decode())
+    after = commit("missed")
+    headers, body = delivery(flags, "refs/heads/main", BEFORE, after, SECRET.decode())
     assert gitlab.post(body, headers) == 200
+    assert gitlab.until_started(name("push", after)) == {"before": BEFORE, "after": after}
+
+
+@pytest.mark.parametrize(
+    ("project", "trigger"), [("team/models", "push"), ("Team/Models", "push"), ("team/environments", "promote")]
+)
+def test_a_push_in_gitlab_starts_the_workflow_of_its_project(gitlab: Events, project: str, trigger: str) -> None:
+    after = commit(f"GitLab {project}")
+    assert gitlab.post(pushed_to_gitlab(after, project=project), SHOWN) == 200
+    passed = {"before": BEFORE, "after": after} if trigger == "push" else {}
+    assert gitlab.until_started(name(trigger, after)) == passed
+
+
+IGNORED_IN_GITLAB = {
+    "another project": pushed_to_gitlab(commit("GitLab project"), project="team/models-of-others"),
+    "a project inside": pushed_to_gitlab(commit("GitLab inside"), project="team/models/environments"),
+    "a pushed tag": pushed_to_gitlab(commit("GitLab tag"), kind="tag_push"),
+    "another branch": pushed_to_gitlab(commit("GitLab branch"), ref="refs/heads/mainly"),
+}
+
+
+@pytest.mark.parametrize("what", IGNORED_IN_GITLAB)
+def test_what_is_no_push_to_the_branch_in_gitlab_starts_nothing(gitlab: Events, what: str) -> None:
+    begun, after = gitlab.workflows().keys(), commit(f"GitLab after {what}")
+    assert gitlab.post(IGNORED_IN_GITLAB[what], SHOWN) == 200
+    gitlab.post(pushed_to_gitlab(after), SHOWN)
+    gitlab.until_started(name("push", after))
+    assert gitlab.workflows().keys() == begun | {name("push", after)}
 
 
 IGNORED = {
@@ -194,45 +241,60 @@ def test_what_is_no_push_to_the_branch_starts_nothing(events: Events, what: str)
     assert events.workflows().keys() == begun | {name("push", after)}
 
 
-def test_an_event_that_no_retry_can_process_is_told_to_people(events: Events) -> None:
+@pytest.fixture(scope="module")
+def told(events: Events) -> list[str]:
+    """What people are told of, after a push that the API server refuses."""
     after = commit("refused")
-    _refuse(events.kube, name("push", after))
+    refuse(events.kube, name("push", after))
     events.deliver(pushed(after))
 
-    def told() -> list[str] | None:
+    def letters() -> list[str] | None:
         return [p["lost"] for n, p in events.workflows().items() if n.startswith("dead-letter-")] or None
 
-    assert until(told, 60, "a dead letter") == [f"push of {after[:12]}"]
+    return until(letters, 60, "a dead letter")
+
+
+@pytest.fixture(scope="module")
+def prometheus(place: Place, about: dict[str, Any], events: Events) -> Iterator[str]:
+    """One that scrapes that event source and sensor as the PodMonitor says; the cluster's has the installed ones."""
+    url = f"http://{ADDRESS}:9096"
+    monitors = place.write(f"{NAMESPACE}/scraping.yaml", render(values(about, "gitea"))["monitoring/scraping.yaml"])
+    content = {"global": {"scrape_interval": "2s"}, "scrape_configs": scrape_configs(monitors, place.kubeconfig)}
+    settings = place.write(f"{NAMESPACE}/prometheus.json", content)
+    arguments = [
+        str(place.program("prometheus", "prometheus")),
+        f"--config.file={settings}",
+        f"--storage.tsdb.path={place.path(NAMESPACE, 'prometheus')}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--log.level=warn",
+    ]
+    start(place, Program(f"prometheus-of-{NAMESPACE}", arguments))
+    try:
+        until(lambda: services.answers(f"{url}/-/ready") or None, 60, "Prometheus answers")
+        yield url
+    finally:
+        stop(f"prometheus-of-{NAMESPACE}")
+        shutil.rmtree(place.path(NAMESPACE))
+
+
+@pytest.fixture(scope="module")
+def alert(about: dict[str, Any]) -> str:
+    """What tells people of a lost event."""
+    return alert_queries(values(about, "gitea"))["SlipwayEventLost"]
+
+
+def test_an_event_that_no_retry_can_process_is_told_to_people(events: Events, told: list[str]) -> None:
+    assert told == [f"push of {commit('refused')[:12]}"]
     assert events.counted("action_retries_failed_total", "push") == 1
 
 
-def _refuse(kube: Kube, workflow: str) -> None:
-    """Let the API server refuse one workflow by its name; return when it does."""
-    group = "admissionregistration.k8s.io/v1"
-    rule = {"apiGroups": ["argoproj.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["workflows"]}
-    policy = {
-        "matchConstraints": {"resourceRules": [rule]},
-        "validations": [{"expression": f"object.metadata.name != '{workflow}'", "message": "refused by the test"}],
-    }
-    binding = {
-        "policyName": NAMESPACE,
-        "validationActions": ["Deny"],
-        "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}},
-    }
-    for kind, spec in (("ValidatingAdmissionPolicy", policy), ("ValidatingAdmissionPolicyBinding", binding)):
-        kube.apply([{"apiVersion": group, "kind": kind, "metadata": {"name": NAMESPACE}, "spec": spec}])
-    candidate = {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"name": workflow, "namespace": NAMESPACE},
-        "spec": {"workflowTemplateRef": {"name": "slipway-push"}},
-    }
+def test_an_event_that_no_retry_can_process_is_an_alert(alert: str, told: list[str], prometheus: str) -> None:
+    rows = until(lambda: ask(prometheus, alert) or None, 60, "the alert is raised")
+    assert [row["metric"] for row in rows] == [{"sensor_name": NAMESPACE, "trigger_name": "push"}]
 
-    def refused() -> bool | None:
-        try:
-            kube.run("create", "--dry-run=server", "-f", "-", text=json.dumps(candidate))
-        except TryAgain as error:
-            return "refused by the test" in str(error) or None
-        return None
 
-    until(refused, 60, "the API server refuses the workflow")
+def test_that_argo_cd_cannot_be_asked_to_look_is_no_alert(alert: str, events: Events, prometheus: str) -> None:
+    events.deliver(pushed(commit("not asked"), repository="team/environments"))  # this sensor has no right to ask it
+    given_up = 'argo_events_action_retries_failed_total{trigger_name="refresh"} > 0'
+    until(lambda: ask(prometheus, given_up) or None, 60, "the sensor has given up")
+    assert "refresh" not in {row["metric"]["trigger_name"] for row in ask(prometheus, alert)}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.cluster.place import Place
 
 pytestmark = pytest.mark.slow
+PROJECTS = {"source_project": "team/models", "env_project": "team/environments"}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,30 @@ def test_the_api_server_takes_every_manifest_with_every_field(kube: Kube, manife
     words = ["apply", "--server-side", "--dry-run=server", "--validate=strict"]
     taken = kube.run(*words, "-k", str(manifests), seconds=240)
     assert len(taken.splitlines()) == len(objects(manifests))
+
+
+ELSE: dict[str, dict[str, Any]] = {
+    "Argo Events' own event bus": {"event_bus": {}},
+    "an Ingress": {"webhook": {"host": "events.example.com", "ingress_class": "nginx", "tls_secret": "events-tls"}},
+    "a store on a volume": {"store": "/store"},
+    "GitHub": {"forge": {"kind": "github", "url": "https://github.com", **PROJECTS}},
+    "GitLab": {"forge": {"kind": "gitlab", "url": "https://gitlab.example", **PROJECTS}},
+}
+
+
+@pytest.mark.parametrize("what", ELSE)
+def test_the_api_server_takes_what_other_values_render_otherwise(
+    kube: Kube, place: Place, manifests: Path, what: str
+) -> None:
+    installed = yaml.safe_load(place.path("install/values.yaml").read_text())
+    files = render(Values.model_validate({**installed, **ELSE[what]}))
+    there = {str(path.relative_to(manifests)): path.read_text() for path in manifests.rglob("*.yaml")}
+    other = [text for path, text in files.items() if text != there.get(path) and path != "kustomization.yaml"]
+    documents = [document for text in other for document in yaml.safe_load_all(text)]
+    assert documents
+    words = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"]
+    taken = kube.run(*words, text=yaml.safe_dump_all(documents), seconds=240)
+    assert len(taken.splitlines()) == len(documents)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from slipway.operation import Operation, parse_message
 from tests.cluster import team
 from tests.cluster.asking import until
 from tests.cluster.journey import DELIVERY, JUDGING, failures, put
-from tests.cluster.killing import Killer, Victim, pods
+from tests.cluster.killing import PATIENCE, Killer, Victim, pods
 from triton_repo.replay import replay
 
 if TYPE_CHECKING:
@@ -45,11 +45,17 @@ DELIVERY_OF_RELEASES = [
     Victim("argocd", "argocd-repo-server-"),
     Victim("argocd", "argocd-redis-"),
 ]
-PROMOTERS = [Victim("slipway", "slipway-promote-"), Victim("slipway", "promote-")]
-# Kubernetes waits twice as long before each restart of what was killed before, up to five minutes.
-PATIENCE = 900
+PROMOTERS = Victim("slipway", label="slipway/step=promote")
 # Seconds from a step's beginning within which it and its controller are killed.
 STEPS = {"plan": 5, "train": 15, "validate": 15, "publish": 5, "bump": 5}
+# Who has a part in which stage.
+STAGES = {
+    "event": EVENTS,
+    **{step: [WORKFLOWS] for step in STEPS},
+    "staging": DELIVERY_OF_RELEASES,
+    "promote": [WORKFLOWS, PROMOTERS],
+    "production": [*EVENTS, *DELIVERY_OF_RELEASES],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Survived:
 
     push: Push
     number: int
-    hit: Counter[Victim]  # how many processes of whom were killed
+    hit: Counter[tuple[str, Victim]]  # how many processes were killed, by stage and whose they were
 
 
 @pytest.fixture(scope="module", params=[SEED], ids=lambda seed: f"seed {seed}")
@@ -66,28 +72,36 @@ def survived(journey: Journey, request: pytest.FixtureRequest) -> Survived:
     """Ada pushed and Grace merged, and in each stage whatever works on it was killed at a random moment."""
     killer = Killer(journey.kube, random.Random(request.param))
     before = journey.version("staging", MODEL)
+    killer.find([WORKFLOWS, *EVENTS, *DELIVERY_OF_RELEASES])
     push = journey.push("Train digits whatever happens", put(MODEL))
-    killer.strike("event", 5, EVENTS)
+    killer.strike("event", 5, STAGES["event"])
     for step, seconds in STEPS.items():
-        pod = Victim("slipway", f"{push.workflow}-{step}-")
         until(lambda step=step: _begun(journey, push, step), PATIENCE, f"{step} has begun", every=1)
-        killer.strike(step, seconds, [WORKFLOWS, pod])
+        killer.strike(step, seconds, STAGES[step], [_pod(push, step)])
     number = until(lambda: _other(journey, before), PATIENCE, "staging has another release", every=1)
-    killer.strike("staging", 15, DELIVERY_OF_RELEASES)
+    killer.strike("staging", 15, STAGES["staging"])
     workflow = journey.ended(push)
     assert workflow["status"]["phase"] == "Succeeded", failures(workflow)
     journey.ready("staging", MODEL, number)
-    until(lambda: any(pods(journey.kube, one) for one in PROMOTERS) or None, PATIENCE, "the promoter runs")
-    killer.strike("promote", 5, [WORKFLOWS, *PROMOTERS])
-    journey.merge(until(lambda: _told(journey, number), PATIENCE, "a request is open and commented", every=1))
-    killer.strike("production", 15, [*EVENTS, *DELIVERY_OF_RELEASES])
+    until(lambda: pods(journey.kube, PROMOTERS) or None, PATIENCE, "the promoter runs")
+    killer.strike("promote", 5, STAGES["promote"])
+    told = until(lambda: _told(journey, number), PATIENCE, "a request is open and commented", every=1)
+    killer.find(STAGES["production"])
+    journey.merge(told)
+    killer.strike("production", 15, STAGES["production"])
     journey.ready("production", MODEL, number)
     return Survived(push, number, killer.hit)
 
 
-@pytest.mark.parametrize("victim", [WORKFLOWS, *EVENTS, *DELIVERY_OF_RELEASES], ids=lambda victim: victim.prefix)
-def test_no_controller_came_through_alive(survived: Survived, victim: Victim) -> None:
-    assert survived.hit[victim] > 0
+@pytest.mark.parametrize(
+    ("stage", "victim"), [(stage, victim) for stage, victims in STAGES.items() for victim in victims], ids=str
+)
+def test_nobody_came_through_a_stage_alive(survived: Survived, stage: str, victim: Victim) -> None:
+    assert survived.hit[stage, victim] > 0
+
+
+def test_a_step_was_killed_while_it_worked(survived: Survived) -> None:
+    assert sum(survived.hit[step, _pod(survived.push, step)] for step in STEPS) > 0
 
 
 def test_the_push_became_one_workflow(journey: Journey, survived: Survived) -> None:
@@ -156,6 +170,10 @@ def test_the_source_commit_says_that_the_model_is_in_production(journey: Journey
         return status["description"] if status and status["status"] == "success" else None
 
     until(lambda: said() == "served in production" or None, JUDGING, "the source commit's status names production")
+
+
+def _pod(push: Push, step: str) -> Victim:
+    return Victim("slipway", f"{push.workflow}-{step}-")
 
 
 def _begun(journey: Journey, push: Push, step: str) -> bool | None:

@@ -34,11 +34,12 @@ REFUSED = "ECONNREFUSED"
 PROGRAM = Path(reaching.__file__).read_text()
 LISTENER = """
 import http.server, threading
-for port in (8000, 9999):
+for port in (7777, 8000, 9999, 12000):
     server = http.server.HTTPServer(("", port), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever).start()
 """
 ELSEWHERE = "default"  # a namespace that is not slipway's
+SOURCE, SENSOR = ({"controller": f"{kind}-controller"} for kind in ("eventsource", "sensor"))
 Met = dict[str, dict[str, str]]
 
 
@@ -46,13 +47,20 @@ Met = dict[str, dict[str, str]]
 def addresses(kube: Kube, about: dict[str, Any]) -> Iterator[dict[str, str]]:
     """HOST:PORT by name, of what listens while the tests run; all but the name answer the node, which is let in."""
     name = f"listens-{uuid.uuid4().hex[:8]}"
-    listeners = {"a server": ("staging", {"app.kubernetes.io/name": "triton"}), "a pod": ("slipway", {})}
+    listeners = {
+        "server": ("staging", {"app.kubernetes.io/name": "triton"}),
+        "pod": ("slipway", {}),
+        "source": ("slipway", SOURCE),
+        "sensor": ("slipway", SENSOR),
+    }
     archive = http.server.ThreadingHTTPServer((DATA, 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=archive.serve_forever, daemon=True).start()
     listen = ["python3", "-c", LISTENER]
     try:
-        kube.apply([_pod(name, where, about, labels, listen) for where, labels in listeners.values()])
-        found = {what: _address(kube, name, where) for what, (where, _) in listeners.items()}
+        kube.apply(
+            [_pod(f"{name}-{what}", where, about, labels, listen) for what, (where, labels) in listeners.items()]
+        )
+        found = {what: _address(kube, f"{name}-{what}", where) for what, (where, _) in listeners.items()}
         listening = {
             "the Kubernetes API": f"{ADDRESS}:6443",
             "the artifacts": services.S3,
@@ -63,9 +71,14 @@ def addresses(kube: Kube, about: dict[str, Any]) -> Iterator[dict[str, str]]:
             "the registry": registry.URL,
             "the event bus": services.NATS,
             "the archive of data": f"{DATA}:{archive.server_port}",
-            "a server": f"{found['a server']}:8000",
-            "another port of a server": f"{found['a server']}:9999",
-            "a pod of slipway's": f"{found['a pod']}:8000",
+            "a server": f"{found['server']}:8000",
+            "another port of a server": f"{found['server']}:9999",
+            "a pod of slipway's": f"{found['pod']}:8000",
+            "an event source": f"{found['source']}:12000",
+            "an event source's metrics": f"{found['source']}:7777",
+            "another port of an event source": f"{found['source']}:8000",
+            "a sensor's metrics": f"{found['sensor']}:7777",
+            "another port of a sensor": f"{found['sensor']}:12000",
         }
         for what, address in listening.items():
             until(partial(_listens, address), 60, f"{what} listens")
@@ -73,8 +86,8 @@ def addresses(kube: Kube, about: dict[str, Any]) -> Iterator[dict[str, str]]:
     finally:
         archive.shutdown()
         archive.server_close()
-        for where, _ in listeners.values():
-            kube.run("delete", "pod", name, f"--namespace={where}", "--ignore-not-found", "--wait=false")
+        for what, (where, _) in listeners.items():
+            kube.run("delete", "pod", f"{name}-{what}", f"--namespace={where}", "--ignore-not-found", "--wait=false")
 
 
 def _listens(address: str) -> bool | None:
@@ -94,6 +107,8 @@ def met(place: Place, kube: Kube, about: dict[str, Any], addresses: dict[str, st
         "a step": ("slipway", {"slipway/step": "bump"}),
         "a pod that no policy names": ("slipway", {}),
         "a server": ("staging", {"app.kubernetes.io/name": "triton"}),
+        "an event source": ("slipway", SOURCE),
+        "a sensor": ("slipway", SENSOR),
         "a pod of somebody else": (ELSEWHERE, {}),
     }
     # What the step before training makes.
@@ -176,10 +191,12 @@ EVERYWHERE = [
     "a server",
     "another port of a server",
     "a pod of slipway's",
+    "an event source",
+    "a sensor's metrics",
 ]
 
 
-@pytest.mark.parametrize("address", [*APARTS, "the kubelet", "the archive of data", "a server"])
+@pytest.mark.parametrize("address", [*APARTS, "the kubelet", "the archive of data", "a server", "an event source"])
 def test_training_does_not_reach(met: Met, address: str) -> None:
     assert met["training"][address] == REFUSED
 
@@ -212,9 +229,37 @@ def test_a_pod_that_no_policy_names_does_not_reach(met: Met, address: str) -> No
     assert met["a pod that no policy names"][address] == REFUSED
 
 
-@pytest.mark.parametrize("who", ["a pod of somebody else", "a server", "a step", "training"])
+@pytest.mark.parametrize(
+    "who", ["a pod of somebody else", "a server", "a step", "training", "an event source", "a sensor"]
+)
 def test_nobody_reaches_a_pod_of_slipways(met: Met, who: str) -> None:
     assert met[who]["a pod of slipway's"] == REFUSED
+
+
+@pytest.mark.parametrize("address", ["an event source", "an event source's metrics", "a sensor's metrics"])
+def test_webhooks_are_taken_and_metrics_given_to_everybody(met: Met, address: str) -> None:
+    assert met["a pod of somebody else"][address] == "connected"
+
+
+@pytest.mark.parametrize("who", ["a pod of somebody else", "a step"])
+@pytest.mark.parametrize("address", ["another port of an event source", "another port of a sensor"])
+def test_at_another_port_nobody_reaches_event_source_or_sensor(met: Met, address: str, who: str) -> None:
+    assert met[who][address] == REFUSED
+
+
+@pytest.mark.parametrize("who", ["an event source", "a sensor"])
+def test_event_source_and_sensor_reach_the_bus(met: Met, who: str) -> None:
+    assert met[who]["the event bus"] == "connected"
+
+
+def test_the_sensor_reaches_the_kubernetes_api(met: Met) -> None:
+    assert met["a sensor"]["the Kubernetes API"] == "connected"
+
+
+@pytest.mark.parametrize("who", ["an event source", "a sensor"])
+@pytest.mark.parametrize("address", ["the archive of data", "a server", "another port of a server"])
+def test_event_source_and_sensor_do_not_reach(met: Met, address: str, who: str) -> None:
+    assert met[who][address] == REFUSED
 
 
 def test_a_server_is_reached_from_everywhere_at_the_ports_of_triton_alone(met: Met) -> None:

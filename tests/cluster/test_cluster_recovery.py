@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster import network
+from tests.cluster import kernel, network
 from tests.cluster.asking import until
 from tests.cluster.down import power_off, remove
 from tests.cluster.journey import note
@@ -127,6 +127,8 @@ def test_a_push_is_heard_after_a_reboot(journey: Journey) -> None:
 def test_down_leaves_nothing_behind(place: Place, request: pytest.FixtureRequest) -> None:
     if request.session.testsfailed:
         pytest.skip("the cluster stays, for whoever looks at what failed")
+    settings = kernel.recorded(place.folder)
+    assert settings.keys() == kernel.KUBELETS.keys()
     remove(place.folder, print)
 
     def says(*command: str) -> str:
@@ -140,6 +142,7 @@ def test_down_leaves_nothing_behind(place: Place, request: pytest.FixtureRequest
     assert not {"pods0", "node0", "node1"} & {one["ifname"] for one in json.loads(says("ip", "-json", "link"))}
     assert "KUBE-" not in says("iptables-save")
     assert list(_of_the_cluster()) == []
+    assert {name: Path("/proc/sys", name).read_text().strip() for name in settings} == settings
 
 
 def _of_the_cluster() -> Iterator[str]:

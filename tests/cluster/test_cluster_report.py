@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.cluster.kube import Kube
     from tests.cluster.person import Person
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # By the means of report.html: styles of its own, and SVG.
 PAGE = """<!doctype html><title>report</title><style>h1 { color: #17804a; background: #e5f3ea }</style>

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-SECONDS = 270  # on a busy machine a sync may fail, and Argo CD looks again after three minutes
+SECONDS = 270  # on a busy machine a sync may fail, and Argo CD looks again after a minute
 
 
 @pytest.fixture

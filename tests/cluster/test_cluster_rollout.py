@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,29 +74,3 @@ def test_a_flipped_byte_in_the_bucket_keeps_the_new_pod_in_init_and_the_old_one_
         until(lambda: traffic.count(1) > before + 100 or None, 60, "the old version goes on")
     assert "2/model.onnx is not the file that was published; do not serve it" in said
     assert [(set(seen.answers), seen.failures) for seen in traffic.seen.values()] == [({1}, []), ({1}, [])]
-
-
-@pytest.mark.timeout(600)
-def test_a_volume_serves_as_well_as_a_bucket(kube: Kube, about: dict[str, Any], place: Place, tmp_path: Path) -> None:
-    name = f"serving-{uuid.uuid4().hex[:8]}"
-    images = {target: own_images.reference(target) for target in ("light", "triton")}
-    try:
-        served = serve_from(kube, about, name, tmp_path, Installation(**images, store="/store"))
-        spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
-        claim = {"metadata": {"name": "slipway-store", "namespace": name}, "spec": spec}
-        kube.apply([{"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}])
-        bound = until(lambda: _volume(kube, name), 60, "the claim is bound")
-        served = replace(served, store=str(place.path("volumes", bound)))
-        served.release(served.publish())
-        served.wait()
-        with Traffic(served.address(), MODEL) as traffic:
-            until(lambda: traffic.answered_by(1) or None, 30, "the version answers")
-        assert [seen.failures for seen in traffic.seen.values()] == [[], []]
-    finally:
-        kube.run("delete", "namespace", name, "--ignore-not-found", "--wait=true", seconds=180)
-
-
-def _volume(kube: Kube, namespace: str) -> str | None:
-    claim = kube.get("pvc", "slipway-store", "-n", namespace) or {}
-    found = claim.get("spec", {}).get("volumeName")
-    return str(found) if claim.get("status", {}).get("phase") == "Bound" else None

@@ -97,6 +97,18 @@ def test_the_request_leads_to_that_report(
     assert person.get(page)[1] == published.read_text()
 
 
+def test_its_one_comment_leads_to_the_workflow_that_asked(
+    journey: Journey, person: Person, proposed: dict[str, Any]
+) -> None:
+    def said() -> list[str] | None:
+        where = f"/repos/{team.ENVIRONMENTS}/issues/{proposed['number']}/comments"
+        return [one["body"] for one in journey.ada.call("GET", where)] or None
+
+    [comment] = until(said, JUDGING, "the request has its comment")
+    [page] = re.findall(rf"\({re.escape(person.server)}/workflows/(slipway/[^)]*promote-[^)]+)\)", comment)
+    assert json.loads(person.get(f"/api/v1/workflows/{page}")[1])["metadata"]["name"] == page.removeprefix("slipway/")
+
+
 def test_the_release_in_staging_is_what_the_bucket_holds(journey: Journey, number: int) -> None:
     manifest = journey.place.folder / f"s3/models/digits/{number}/manifest.json"
     release = journey.release("staging", "digits") or {}

@@ -21,6 +21,7 @@ from hera_workflows.templates.render import render
 from hera_workflows.templates.values import Values
 from slipway.change import Change
 from tests.cluster.asking import until
+from tests.cluster.place import NODE
 from tests.cluster.training import COMMIT, HERE, PY, STARTING, TRAINING, YAML, Start, Training, remove, workflow
 
 if TYPE_CHECKING:
@@ -31,6 +32,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NODES = {"kubernetes.io/os": "linux"}
 TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+TAKEN = "slipway.test/taken"
+# As a machine without memory does, once.
+KILLED_ONCE = """\
+import os
+from pathlib import Path
+
+killed = Path("../clouds/killed")
+if not killed.exists():
+    killed.touch()
+    os.kill(os.getpid(), 9)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +123,19 @@ def test_a_training_waits_while_no_node_has_its_labels(start: Start) -> None:
     assert training.status()["phase"] == "Running"
 
 
+def test_a_node_with_a_taint_is_for_those_who_tolerate_it(start: Start, kube: Kube) -> None:
+    # It is the only node: whatever else is started meanwhile waits, too.
+    kube.run("taint", "nodes", NODE, f"{TAKEN}:NoSchedule", "--overwrite")
+    try:
+        tolerant = start("tolerant", tolerations=[{"key": TAKEN, "operator": "Exists"}])
+        other = start("other")
+        other.waits("had untolerated taint")
+        until(lambda: tolerant.pod()["spec"].get("nodeName"), STARTING, "the one that tolerates it has the node")
+    finally:
+        kube.run("taint", "nodes", NODE, f"{TAKEN}:NoSchedule-")
+    assert [tolerant.ended(), other.ended()] == ["Succeeded", "Succeeded"]
+
+
 def test_a_training_beyond_the_quota_starts_when_there_is_room(start: Start, kube: Kube) -> None:
     named = {"name": "training-tests", "namespace": "slipway"}
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": named}
@@ -172,6 +197,14 @@ def _writer(pipe: Path) -> int | None:
         if error.errno != errno.ENXIO:
             raise
         return None
+
+
+def test_a_training_whose_process_is_killed_ends_with_75_and_is_tried_again(start: Start) -> None:
+    training = start("again", py=f"{KILLED_ONCE}{PY}")
+    assert training.ended() == "Succeeded", training.attempts()
+    first, second = training.attempts()
+    assert "(exit code 75): slipway [clouds]: " in first["message"]
+    assert (first["phase"], second["phase"]) == ("Failed", "Succeeded")
 
 
 def test_a_model_that_is_refused_is_not_tried_again(start: Start) -> None:

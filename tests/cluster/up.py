@@ -25,9 +25,10 @@ from tests.cluster import (
     summary,
     team,
 )
-from tests.cluster.build import build_all
+from tests.cluster.build import build_all, missing
 from tests.cluster.ownership import claim
 from tests.cluster.place import Place
+from tests.cluster.room import need_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,9 @@ def up(folder: Path, say: Callable[[str], None], *, bare: bool = False, autoscal
     claim(folder)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        place = Place(folder, build_all(say, without=() if autoscaling else ("keda",)))
+        without = () if autoscaling else ("keda",)
+        need_room(folder, len(missing(without)), own_images.missing())
+        place = Place(folder, build_all(say, without=without))
         debian.install(say)
         images.build(place, say)
         own_images.build(place, say)
