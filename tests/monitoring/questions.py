@@ -22,12 +22,26 @@ def dashboard_queries(values: Values, uid: str, choices: dict[str, str]) -> dict
     found = {}
     for place, panel in enumerate(boards(values)[uid]["panels"], start=1):
         for target in panel["targets"]:
-            text = target["expr"]
-            for name, value in choices.items():
-                text = text.replace(f"${name}", value)
-            assert "$" not in text, text
-            found[f"{place}. {panel['title']}, {target['refId']}"] = text
+            found[f"{place}. {panel['title']}, {target['refId']}"] = _chosen(target["expr"], choices)
     return found
+
+
+def choices_of(url: str, values: Values, uid: str, choices: dict[str, str]) -> dict[str, list[str]]:
+    """What a person may choose at the top of a dashboard, by variable."""
+    found = {}
+    for variable in boards(values)[uid]["templating"]["list"]:
+        if variable["type"] == "query":
+            asked = re.fullmatch(r"label_values\((.+), (\w+)\)", _chosen(variable["query"]["query"], choices))
+            assert asked, variable
+            found[variable["name"]] = list(_get(url, f"label/{asked[2]}/values", **{"match[]": asked[1]}))
+    return found
+
+
+def _chosen(text: str, choices: dict[str, str]) -> str:
+    for name, value in choices.items():
+        text = text.replace(f"${name}", value)
+    assert "$" not in text, text
+    return text
 
 
 def alert_queries(values: Values) -> dict[str, str]:

@@ -123,6 +123,9 @@ SILENT: dict[str, dict[str, dict[str, str]]] = {
     "SlipwayEventLost": {
         "none": {f"argo_events_action_retries_failed_total{{{SENSOR}}}": "7x60"},
         "elsewhere": {f"argo_events_action_retries_failed_total{{{SENSOR}}}".replace("slipway", "other"): "0x50 1x10"},
+        "Argo CD was not asked to look": {
+            f"argo_events_action_retries_failed_total{{{SENSOR}}}".replace("push", "refresh"): "0x50 1x10"
+        },
     },
     "SlipwayEventNotAccepted": {"none": {f"argo_events_events_processing_failed_total{{{SOURCE}}}": "0x60"}},
     "SlipwayEventsStopped": {

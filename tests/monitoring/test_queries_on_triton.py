@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from questions import alert_queries, ask, dashboard_queries, known_metrics, metrics_of
+from questions import alert_queries, ask, choices_of, dashboard_queries, known_metrics, metrics_of
 
 from gitops.layout import kubernetes_name
 from gitops.metrics import PrometheusMetrics
@@ -82,6 +82,13 @@ def test_every_panel_about_servers_shows_something(url, name):
     values = [float(row["value"][1]) for row in ask(url, QUERIES[name])]
     assert values
     assert all(math.isfinite(value) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("uid", "offered"), [("slipway-glance", ["environment"]), ("slipway-model", ["environment", "model"])]
+)
+def test_a_person_may_choose_what_there_is(url, uid, offered):
+    assert choices_of(url, VALUES, uid, CHOICES) == {name: [CHOICES[name]] for name in offered}
 
 
 @pytest.mark.parametrize("name", SERVING)
