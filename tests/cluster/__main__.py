@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from typing import Any
@@ -45,10 +46,13 @@ def up(bare: bool, no_autoscaling: bool) -> None:
     def bring() -> dict[str, Any]:
         return bring_up(default_folder(), _say, bare=bare, autoscaling=not no_autoscaling)
 
-    try:
-        value = bring()
-    except TryAgain as problem:
-        _say(f"{problem}; once more, from where it is")
+    for _ in range(2):
+        try:
+            value = bring()
+            break
+        except (TryAgain, OSError, subprocess.TimeoutExpired) as problem:
+            _say(f"{problem}; once more, from where it is")
+    else:
         value = bring()
     for name, at in value.items():
         click.echo(f"{name:22} {at if isinstance(at, str) else json.dumps(at)}")

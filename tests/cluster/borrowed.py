@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.cluster.asking import until
 
@@ -78,7 +78,12 @@ def said(kube: Kube, workflow: str, step: str) -> str:
 
 def beside(kube: Kube, name: str, selector: str, image: str, command: list[str]) -> str:
     """What the program printed in a pod like the one that runs: with its account, Secrets and policies."""
-    [running] = (kube.get("pods", f"--selector={selector}", "--namespace=slipway") or {})["items"]
+
+    def alone() -> dict[str, Any] | None:
+        pods = (kube.get("pods", f"--selector={selector}", "--namespace=slipway") or {})["items"]
+        return pods[0] if [pod["status"]["phase"] for pod in pods] == ["Running"] else None
+
+    running = until(alone, 120, f"one pod of {selector} runs")
     [container] = running["spec"]["containers"]
     kept = {key: container[key] for key in _OF_CONTAINERS if key in container}
     spec = {**running["spec"], "containers": [{**kept, "image": image, "command": command}], "restartPolicy": "Never"}

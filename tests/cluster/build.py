@@ -6,12 +6,15 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import stamina
 
 from slipway.errors import Misconfigured, TryAgain
 from tests.cluster.products import PRODUCTS, Product
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Built", "build_all", "built", "cache_folder", "missing"]
 
 MODULES = Path(__file__).parent / "modules"
+# What Go says of a proxy that did not answer as it should; of code, it says a file and a line.
+_DOWNLOAD = re.compile(r"https?://|dial tcp|timeout|connection reset|unexpected EOF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,9 @@ def _build_each(lacking: Sequence[Built], say: Callable[[str], None]) -> None:
     for position, one in enumerate(lacking, start=1):
         start, what = time.monotonic(), f"build {position}/{len(lacking)}: {one.product.name} {one.version}"
         say(what)
-        _build(one)
+        for attempt in stamina.retry_context(on=TryAgain, attempts=4, timeout=None, wait_initial=5.0, wait_max=60.0):
+            with attempt:
+                _build(one)
         say(f"{what} took {time.monotonic() - start:.0f} s")
     # Gigabytes that are only of use while products are missing.
     for folder in _go_caches().values():
@@ -146,7 +153,7 @@ def _go(arguments: Sequence[str], folder: Path, product: Product) -> str:
     )
     if done.returncode:
         words = f"building {product.name}: go {arguments[0]} failed: {done.stderr[-2000:]}"
-        if "dial tcp" in done.stderr or "timeout" in done.stderr:
+        if _DOWNLOAD.search(done.stderr):
             raise TryAgain(words)
         raise Misconfigured(words)
     return done.stdout
