@@ -7,19 +7,34 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from slipway.errors import SlipwayError, TryAgain
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["main"]
 
+T = TypeVar("T")
 _START = time.monotonic()
 
 
 def _say(text: str) -> None:
     click.echo(f"{time.monotonic() - _START:6.1f} s  {text}")
+
+
+def _again(act: Callable[[], T]) -> T:
+    """What it gives at its first, second or third try; each goes on from where the one before it stopped."""
+    for _ in range(2):
+        try:
+            return act()
+        except (TryAgain, OSError, subprocess.TimeoutExpired) as problem:
+            _say(f"{problem}; once more, from where it is")
+            time.sleep(5)
+    return act()
 
 
 @click.group()
@@ -43,17 +58,7 @@ def up(bare: bool, no_autoscaling: bool) -> None:
     from tests.cluster.place import default_folder
     from tests.cluster.up import up as bring_up
 
-    def bring() -> dict[str, Any]:
-        return bring_up(default_folder(), _say, bare=bare, autoscaling=not no_autoscaling)
-
-    for _ in range(2):
-        try:
-            value = bring()
-            break
-        except (TryAgain, OSError, subprocess.TimeoutExpired) as problem:
-            _say(f"{problem}; once more, from where it is")
-    else:
-        value = bring()
+    value = _again(lambda: bring_up(default_folder(), _say, bare=bare, autoscaling=not no_autoscaling))
     for name, at in value.items():
         click.echo(f"{name:22} {at if isinstance(at, str) else json.dumps(at)}")
     click.echo("all of it is inside the cluster's network: python -m tests.cluster run -- COMMAND")
@@ -65,7 +70,7 @@ def down() -> None:
     from tests.cluster.down import remove
     from tests.cluster.place import default_folder
 
-    remove(default_folder(), _say)
+    _again(lambda: remove(default_folder(), _say))
 
 
 @cluster.command()
