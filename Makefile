@@ -51,7 +51,7 @@ test-cluster: cluster  ## The tests that need it: a push goes to production ther
 	@SLIPWAY_CLUSTER=1 .venv/bin/pytest tests/cluster
 
 # The way of one push, what is installed, who may do and reach what, what a push starts, and what people are shown.
-FAST := story install admission rights serving_rights network events delivery live report doctor
+FAST := story install install_page admission rights serving_rights network events delivery live report doctor
 
 test-cluster-fast: setup  ## Those of them that take minutes, without KEDA: the way of one push, and what is refused on it.
 	@$(PYTHON) -m tests.cluster up --no-autoscaling

@@ -152,7 +152,7 @@ def _secrets(place: Place) -> list[dict[str, Any]]:
     return [
         *(_secret(NAMESPACE, name, content) for name, content in here.items()),
         *(_secret(environment, name, content) for environment in ENVIRONMENTS for name, content in there.items()),
-        _secret("argocd", "environments", repository, {"argocd.argoproj.io/secret-type": "repository"}),
+        _secret("argocd", "slipway-environments", repository, {"argocd.argoproj.io/secret-type": "repository"}),
     ]
 
 
