@@ -59,7 +59,13 @@ def typed(place: Place, operator: Path) -> dict[str, Typed]:
     for section in (SECRETS, ENVIRONMENTS, INSTALL, WEBHOOKS):
         script = "trap 'echo \"failed: $BASH_COMMAND\" >&2' ERR\n" + _as_here(place, _blocks(section))
         done = subprocess.run(
-            ["bash", "-c", script], cwd=operator, env=environment, capture_output=True, text=True, check=False
+            ["bash", "-c", script],  # what people type is a shell's; it is this repository's own page
+            cwd=operator,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
         )
         lines = done.stderr.splitlines()
         failed = [line for line in lines if line.startswith("failed: ")]
